@@ -1,0 +1,46 @@
+package foyer
+
+import "time"
+
+// Org is an organization: a customer with an address book of its own. Nothing ever crosses from one to another.
+type Org struct {
+	ID        OrgID
+	Slug      string // lower-case letters, digits and hyphens; unique in an installation
+	Name      string
+	Country   string // ISO 3166-1 alpha-2, for phone numbers without a country code (R9); may be empty
+	CreatedAt time.Time
+}
+
+// Site is a location of an organization.
+type Site struct {
+	ID      SiteID
+	Name    string   // holds no ";", which separates sites in one cell (R14)
+	Aliases []string // other names that the SITE column may use, earlier names among them
+}
+
+// Source is one feed into an organization's book. It covers the whole organization, or one site.
+type Source struct {
+	ID            SourceID
+	Name          string
+	Kind          SourceKind
+	Site          SiteID // 0: the whole organization
+	Priority      int    // the higher number wins; between equals the older source (R8)
+	CreatedAt     time.Time
+	LeaveHandMade bool              // its snapshots leave hand-made entries alone (R11)
+	Windows1252   bool              // its files are Windows-1252 even where they happen to be valid UTF-8
+	Headers       map[string]string // further headers of its files, and the field each holds
+}
+
+// SourceKind says how a source delivers.
+type SourceKind string
+
+// CSV is a source that is pushed as files of comma-separated values.
+const CSV SourceKind = "csv"
+
+// Outranks tells whether what s says wins over what other says (R8).
+func (s *Source) Outranks(other *Source) bool {
+	if s.Priority != other.Priority {
+		return s.Priority > other.Priority
+	}
+	return s.ID < other.ID
+}

@@ -1,0 +1,319 @@
+package reconcile
+
+import (
+	"errors"
+	"iter"
+	"slices"
+
+	"foyer"
+	"foyer/match"
+	"foyer/store"
+)
+
+// plan says what becomes of each entry that a delivery concerns. It holds who is concerned and why; what is to be
+// written is worked out entry by entry as it is asked for, so that a plan of a million people fits into memory.
+type plan struct {
+	b           *store.Book
+	policy      *policy
+	input       Input
+	reading     *reading
+	people      *people
+	bad         []badRow // found after reading
+	rowProblems problems // found after reading
+	office      string   // an office that is no site
+	steps       []step   // by ascending entry
+	adds        []int32  // persons that no entry is yet, in the order of the file
+	warnings    []foyer.Problem
+}
+
+// step is an entry that is concerned, and why: the person of that number names it, or nobody does.
+type step struct {
+	entry foyer.EntryID
+	why   int32
+}
+
+const (
+	absent   = -1 // the source claims it and does not list it (R10)
+	handMade = -2 // hand-made, and perhaps in the source's scope (R11)
+)
+
+// stepBatch is how many entries are loaded at once.
+const stepBatch = 500
+
+func newPlan(b *store.Book, d Delivery, source *foyer.Source) (*plan, error) {
+	policy, err := policyOf(b, source)
+	if err != nil {
+		return nil, err
+	}
+	claims, err := b.Claims(source.ID)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{b: b, policy: policy, input: d.Input(source), reading: newReading(claims, b.RowKey(), b.Settings, d.NoSkip)}
+	if p.warnings, err = p.input.Rows(p.reading.read); err != nil {
+		return nil, err
+	}
+	if err := p.resolve(); err != nil {
+		return nil, err
+	}
+	if err := p.usable(d.Strict); err != nil {
+		return nil, err
+	}
+	return p, p.decide()
+}
+
+// usable refuses a delivery without one row that can be used (R23), and where the caller is strict one with any error.
+func (p *plan) usable(strict bool) error {
+	wrong := slices.Concat(p.reading.problems.errors, p.rowProblems.errors)
+	if strict && len(wrong) > 0 {
+		return foyer.Errorf(foyer.Invalid, "%d rows have errors and handling=strict was asked for; the first: %v", p.countErrors(), wrong[0])
+	}
+	if p.listed() > 0 {
+		return nil
+	}
+	c := p.reading.counts
+	switch {
+	case p.people.away > 0 && p.people.away == c.Rows-c.Skipped:
+		return foyer.Errorf(foyer.Forbidden, "every row names another site than %q, for which alone this key delivers", p.policy.sites.of[p.policy.source.Site])
+	case len(wrong) > 0:
+		return foyer.Errorf(foyer.Invalid, "not one of the %d rows can be used; nothing was changed. The first: %v", c.Rows, wrong[0])
+	case c.Skipped > 0:
+		return foyer.Errorf(foyer.Invalid, "none of the %d rows has an email; nothing was changed. Check what the export filters and which columns it writes", c.Rows)
+	}
+	return foyer.Errorf(foyer.Invalid, "the file has a header and no rows; nothing was changed. Check what the export filters")
+}
+
+func (p *plan) countErrors() int {
+	return p.reading.problems.countErrors + p.rowProblems.countErrors
+}
+
+// listed returns how many persons the delivery names in rows without an error.
+func (p *plan) listed() int {
+	n := len(p.people.persons)
+	for _, line := range p.reading.lines {
+		if line != 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// decide finds the entries concerned.
+func (p *plan) decide() error {
+	p.reading.counts.Listed = p.listed()
+	for i := range p.people.persons {
+		person := &p.people.persons[i]
+		if person.entry == 0 {
+			p.adds = append(p.adds, int32(i))
+			continue
+		}
+		at, claimed := p.reading.claims.Find(person.entry)
+		if claimed {
+			p.reading.lines[at] = p.reading.pending[person.first].line
+			if p.people.next[person.first] >= 0 && p.unchanged(person, at) {
+				continue
+			}
+		}
+		p.steps = append(p.steps, step{person.entry, int32(i)})
+	}
+	listed := map[foyer.EntryID]bool{}
+	for _, step := range p.steps {
+		listed[step.entry] = true
+	}
+	if err := p.decideAbsent(listed); err != nil {
+		return err
+	}
+	slices.SortFunc(p.steps, func(a, b step) int { return int(a.entry - b.entry) })
+	return nil
+}
+
+// unchanged tells whether the rows of a person are those that its claim was last applied from.
+func (p *plan) unchanged(person *person, at int) bool {
+	hash := p.listing(person, &problems{}).hash
+	return hash != (foyer.Hash{}) && hash == p.reading.claims.Hash(at)
+}
+
+// decideAbsent finds who is claimed or hand-made and not listed, but for those whom a row with an error names (R15).
+func (p *plan) decideAbsent(listed map[foyer.EntryID]bool) error {
+	var missing []step
+	for at, line := range p.reading.lines {
+		if line == 0 {
+			missing = append(missing, step{p.reading.claims.Entry(at), absent})
+		}
+	}
+	if !p.policy.source.LeaveHandMade {
+		ids, err := p.b.HandMade()
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			missing = append(missing, step{id, handMade})
+		}
+	}
+	if len(missing) > 0 && len(p.people.names) > 0 {
+		if err := p.presentByName(); err != nil {
+			return err
+		}
+	}
+	for _, step := range missing {
+		if _, present := p.people.present[step.entry]; !present && !listed[step.entry] {
+			p.steps = append(p.steps, step)
+		}
+	}
+	return nil
+}
+
+// presentByName counts as present whom a row with an error names by full name, if exactly one claimed entry has it (R15).
+func (p *plan) presentByName() error {
+	ids := make([]foyer.EntryID, p.reading.claims.Len())
+	for i := range ids {
+		ids[i] = p.reading.claims.Entry(i)
+	}
+	wanted := map[string][]foyer.EntryID{}
+	for _, name := range p.people.names {
+		wanted[name] = nil
+	}
+	err := p.b.Entries(ids, func(e *foyer.Entry) error {
+		name := match.Fold(e.FullName())
+		if found, ok := wanted[name]; ok {
+			wanted[name] = append(found, e.ID)
+		}
+		return nil
+	})
+	for _, entries := range wanted {
+		if len(entries) == 1 {
+			p.people.present[entries[0]] = true
+		}
+	}
+	return err
+}
+
+// writes yields what is to be written, by ascending entry, and fills in the run's counts and problems when it is through.
+func (p *plan) writes(run *foyer.Run) iter.Seq2[*store.Write, error] {
+	return func(yield func(*store.Write, error) bool) {
+		counts, found := p.reading.counts, problems{}
+		touched := 0
+		out := func(w *store.Write, wrong []foyer.Problem, person bool) bool {
+			found.add(wrong...)
+			if w == nil {
+				return true
+			}
+			if tally(&counts, w) && person {
+				touched++
+			}
+			return yield(w, nil)
+		}
+		for batch := range slices.Chunk(p.steps, stepBatch) {
+			if err := p.carryOut(batch, run.ID, &found, out); err != nil {
+				if err != errStopped {
+					yield(nil, err)
+				}
+				return
+			}
+		}
+		for i, person := range p.adds {
+			w, wrong := p.policy.add(p.b.NextEntry+foyer.EntryID(i), p.listing(&p.people.persons[person], &found), run.ID)
+			if !out(w, wrong, true) {
+				return
+			}
+		}
+		counts.Unchanged = counts.Listed - touched
+		p.finish(run, counts, &found)
+	}
+}
+
+// carryOut works out a batch of steps.
+func (p *plan) carryOut(batch []step, run foyer.RunID, found *problems, out func(*store.Write, []foyer.Problem, bool) bool) error {
+	ids := make([]foyer.EntryID, len(batch))
+	for i, step := range batch {
+		ids[i] = step.entry
+	}
+	at := 0
+	return p.b.Entries(ids, func(e *foyer.Entry) error {
+		for batch[at].entry != e.ID {
+			at++
+		}
+		step := batch[at]
+		k, err := knownOf(p.b, e)
+		if err != nil {
+			return err
+		}
+		var w *store.Write
+		var wrong []foyer.Problem
+		switch step.why {
+		case absent:
+			w = p.policy.withdraw(k, run)
+		case handMade:
+			w = p.policy.drop(k, run)
+		default:
+			w, wrong = p.policy.list(k, p.listing(&p.people.persons[step.why], found), run)
+		}
+		if !out(w, wrong, step.why >= 0) {
+			return errStopped
+		}
+		return nil
+	})
+}
+
+// errStopped says that nobody asks for more writes.
+var errStopped = errors.New("stopped")
+
+// knownOf returns an entry with the claims on it.
+func knownOf(b *store.Book, e *foyer.Entry) (known, error) {
+	k := known{entry: e}
+	for _, id := range e.ClaimedBy {
+		claim, err := b.Claim(id, e.ID)
+		if err != nil {
+			return k, err
+		}
+		source := b.Source(id)
+		if claim != nil && source != nil {
+			k.claims = append(k.claims, claimOn{source, claim})
+		}
+	}
+	return k, nil
+}
+
+// tally counts a write, and tells whether a person sees a difference.
+func tally(counts *foyer.Counts, w *store.Write) bool {
+	c := w.Change
+	switch {
+	case c == nil:
+		return false
+	case c.Added:
+		counts.Added++
+		return true
+	}
+	seen := false
+	if c.Visible() {
+		counts.Updated++
+		seen = true
+	}
+	if s := c.Status; s != nil && s[0].Enabled != s[1].Enabled {
+		if s[1].Enabled {
+			counts.Enabled++
+		} else {
+			counts.Disabled++
+		}
+		seen = true
+	}
+	return seen
+}
+
+// finish sums up the problems of the rows.
+func (p *plan) finish(run *foyer.Run, counts foyer.Counts, found *problems) {
+	all := problems{}
+	warnings := p.warnings
+	if p.office != "" {
+		warnings = append(warnings, foyer.Problem{Column: "office", Value: p.office, Message: "offices that are no sites say nothing; make this one a site, or an alias of one, if it is"})
+	}
+	all.add(warnings...)
+	for _, part := range []*problems{&p.reading.problems, &p.rowProblems, found} {
+		all.add(part.errors...)
+		all.add(part.warnings...)
+		all.countErrors += part.countErrors - len(part.errors)
+		all.countWarned += part.countWarned - len(part.warnings)
+	}
+	counts.Errors, counts.Warnings = all.countErrors, all.countWarned
+	run.Counts, run.Problems = counts, all.list()
+}

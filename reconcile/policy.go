@@ -1,0 +1,137 @@
+package reconcile
+
+import (
+	"slices"
+
+	"foyer"
+	"foyer/match"
+	"foyer/store"
+)
+
+// policy is what decides the outcome of a source's rows besides the rows. What it says of an entry depends on its arguments alone.
+type policy struct {
+	source *foyer.Source // nil: a person acts
+	book   func(foyer.SourceID) *foyer.Source
+	sites  *siteNames
+	phones *match.Phones
+}
+
+// listing is what a source says about one person in one delivery: one row, or the rows of one email made one (R16).
+type listing struct {
+	key     string // the email's key (R1)
+	record  foyer.Record
+	sites   []foyer.SiteID // the sites that it names; none: it says nothing of sites
+	partial bool           // a row of this person had an error: what it would have said of sites is unknown
+	alias   bool           // the email is an earlier one of the entry
+	hash    foyer.Hash     // zero: to be looked at again next time
+	line    int
+}
+
+// known is an entry as it is, with the claims on it.
+type known struct {
+	entry  *foyer.Entry
+	claims []claimOn
+}
+
+// claimOn is one source's claim on an entry.
+type claimOn struct {
+	source *foyer.Source
+	claim  *foyer.Claim
+}
+
+// add returns the new entry that a listing makes (R10).
+func (p *policy) add(id foyer.EntryID, l *listing, run foyer.RunID) (*store.Write, []foyer.Problem) {
+	d := &draft{policy: p, run: run, line: l.line, after: &foyer.Entry{ID: id, Enabled: true}}
+	d.merge(l)
+	d.claim = p.claimFrom(nil, l)
+	w := d.settle()
+	w.New, w.Key = true, l.key
+	return w, d.problems
+}
+
+// list returns what a listing makes of an entry that it names; nil where nothing is to be written.
+func (p *policy) list(k known, l *listing, run foyer.RunID) (*store.Write, []foyer.Problem) {
+	d := p.draftOf(k, run)
+	d.line = l.line
+	d.merge(l)
+	d.claim = p.claimFrom(d.had, l)
+	return d.settle(), d.problems
+}
+
+// claimFrom returns the claim that a listing makes. Empty says nothing: sites and enabled stay as they were claimed (R5).
+func (p *policy) claimFrom(before *foyer.Claim, l *listing) *foyer.Claim {
+	c := &foyer.Claim{Hash: l.hash}
+	if before != nil {
+		c.Disabled, c.Sites = before.Disabled, before.Sites
+	}
+	if l.record.Enabled != foyer.Unsaid {
+		c.Disabled = l.record.Enabled == foyer.No
+	}
+	switch {
+	case p.source.Site != 0:
+		c.Sites = []foyer.SiteID{p.source.Site}
+	case l.partial:
+		c.Sites = union(c.Sites, l.sites)
+	case len(l.sites) > 0:
+		c.Sites = l.sites
+	}
+	return c
+}
+
+// withdraw returns what becomes of an entry that the source claimed and no longer lists (R10, R12).
+func (p *policy) withdraw(k known, run foyer.RunID) *store.Write {
+	d := p.draftOf(k, run)
+	if d.othersClaim() {
+		return d.settle()
+	}
+	d.leave()
+	return d.settle()
+}
+
+// drop returns what becomes of a hand-made entry in the source's scope that it does not list (R11); nil where it is none of its business.
+func (p *policy) drop(k known, run foyer.RunID) *store.Write {
+	e := k.entry
+	if !e.HandMade() || !e.Enabled || e.Permanent || p.source.LeaveHandMade {
+		return nil
+	}
+	if p.source.Site != 0 && !slices.Contains(e.HandSites, p.source.Site) {
+		return nil
+	}
+	d := p.draftOf(k, run)
+	d.leave()
+	return d.settle()
+}
+
+func (p *policy) draftOf(k known, run foyer.RunID) *draft {
+	d := &draft{policy: p, run: run, before: k.entry, after: k.entry.Clone()}
+	for _, c := range k.claims {
+		if p.source != nil && c.source.ID == p.source.ID {
+			d.had = c.claim
+		} else {
+			d.others = append(d.others, c)
+		}
+	}
+	return d
+}
+
+// leave is what absence does to an entry that no source claims any more: it takes the site of a site source away, and disables
+// where no site given by hand is left. A permanent entry stays enabled, and keeps its last site rather than be at every one.
+func (d *draft) leave() {
+	e := d.after
+	site := d.policy.source.Site
+	if site != 0 {
+		e.HandSites = without(e.HandSites, site)
+	}
+	switch {
+	case e.Permanent:
+		if len(e.HandSites) == 0 {
+			e.HandSites = slices.Clone(d.before.Sites)
+		}
+	case site != 0 && len(e.HandSites) > 0:
+	case e.Enabled || e.Reason == foyer.BySource:
+		e.HandSites = slices.Clone(d.before.HandSites)
+		e.Enabled, e.Reason = false, foyer.Absent
+	default:
+		e.HandSites = slices.Clone(d.before.HandSites)
+	}
+}

@@ -1,0 +1,209 @@
+package reconcile
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"slices"
+
+	"foyer"
+	"foyer/store"
+)
+
+// reading is a delivery held against the claims of its source: each claim whose row is unchanged is seen, the other rows are pending.
+type reading struct {
+	claims   *store.Claims
+	lines    []int32 // of each claim the line of the row that it was seen in; 0: not seen
+	index    hashIndex
+	next     int // the claim expected next: files keep their order
+	pending  []pendingRow
+	rows     arena
+	bad      []badRow
+	counts   foyer.Counts
+	problems problems
+	hashed   []byte // the hash's key and the settings' version, and room for a row behind them
+	prefix   int
+	noSkip   bool
+}
+
+// pendingRow is a row that is looked at, in few bytes: on a first load there are as many as rows.
+type pendingRow struct {
+	row  rowRef
+	line int32
+	hash foyer.Hash
+}
+
+// badRow is what a row with an error says about whom it names (R15).
+type badRow struct {
+	emails     []string
+	externalID string
+	name       string
+}
+
+// newReading prepares to read a delivery. key and settings go into every row's hash: a change of settings makes every row a new one (R17).
+func newReading(claims *store.Claims, key []byte, settings int64, noSkip bool) *reading {
+	r := &reading{claims: claims, lines: make([]int32, claims.Len()), noSkip: noSkip}
+	r.hashed = binary.BigEndian.AppendUint64(slices.Clone(key), uint64(settings))
+	r.prefix = len(r.hashed)
+	return r
+}
+
+// read takes one row.
+func (r *reading) read(row *foyer.Row) error {
+	r.counts.Rows++
+	r.problems.add(row.Problems...)
+	switch {
+	case row.Bad:
+		r.addBad(row)
+		return nil
+	case row.Values[foyer.Email] == "":
+		r.counts.Skipped++
+		return nil
+	}
+	r.hashed = row.AppendPacked(r.hashed[:r.prefix])
+	hash := r.sum()
+	if len(row.Problems) > 0 || r.noSkip {
+		hash = foyer.Hash{}
+	}
+	if r.seen(hash, row.Line) {
+		return nil
+	}
+	r.pending = append(r.pending, pendingRow{r.rows.add(r.hashed[r.prefix:]), int32(row.Line), hash})
+	return nil
+}
+
+func (r *reading) sum() foyer.Hash {
+	sum := sha256.Sum256(r.hashed)
+	return foyer.Hash(sum[:len(foyer.Hash{})])
+}
+
+// seen marks the claim that was last applied from such a row, where there is one that was not seen yet.
+func (r *reading) seen(hash foyer.Hash, line int) bool {
+	if hash == (foyer.Hash{}) {
+		return false
+	}
+	at := r.next
+	if at >= len(r.lines) || r.claims.Hash(at) != hash {
+		if r.index.slots == nil {
+			r.index = newHashIndex(r.claims)
+		}
+		var ok bool
+		if at, ok = r.index.find(r.claims, hash); !ok {
+			return false
+		}
+	}
+	if r.lines[at] != 0 {
+		return false // the same row twice: it is looked at, and found to be so
+	}
+	r.lines[at] = int32(line)
+	r.next = at + 1
+	return true
+}
+
+func (r *reading) addBad(row *foyer.Row) {
+	b := badRow{emails: row.Mentions, externalID: row.ExternalID}
+	if email := row.Values[foyer.Email]; email != "" {
+		b.emails = append([]string{email}, b.emails...)
+	}
+	b.name = foyer.FullName(row.Values[foyer.DisplayName], row.Values[foyer.FirstName], row.Values[foyer.LastName])
+	for i := range b.emails {
+		b.emails[i] = string([]byte(b.emails[i])) // the row is reused
+	}
+	b.name, b.externalID = string([]byte(b.name)), string([]byte(b.externalID))
+	r.bad = append(r.bad, b)
+}
+
+// hashIndex finds a claim by its hash: an open-addressing table of claim numbers, four bytes a slot.
+type hashIndex struct {
+	slots []int32 // claim + 1; 0: free
+	mask  uint64
+}
+
+func newHashIndex(claims *store.Claims) hashIndex {
+	size := 16
+	for size < 2*claims.Len() {
+		size *= 2
+	}
+	x := hashIndex{slots: make([]int32, size), mask: uint64(size - 1)}
+	for i := range claims.Len() {
+		hash := claims.Hash(i)
+		if hash == (foyer.Hash{}) {
+			continue
+		}
+		at := binary.LittleEndian.Uint64(hash[:]) & x.mask
+		for x.slots[at] != 0 {
+			at = (at + 1) & x.mask
+		}
+		x.slots[at] = int32(i + 1)
+	}
+	return x
+}
+
+func (x hashIndex) find(claims *store.Claims, hash foyer.Hash) (int, bool) {
+	for at := binary.LittleEndian.Uint64(hash[:]) & x.mask; x.slots[at] != 0; at = (at + 1) & x.mask {
+		if i := int(x.slots[at] - 1); claims.Hash(i) == hash {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// arena keeps many packed rows in few pieces of memory.
+type arena struct {
+	sealed []string
+	open   []byte
+}
+
+// arenaPiece is the size of a piece of memory of an arena, in bytes.
+const arenaPiece = 1 << 20
+
+type rowRef struct{ piece, at, size uint32 }
+
+func (a *arena) add(row []byte) rowRef {
+	if len(a.open) > 0 && len(a.open)+len(row) > arenaPiece {
+		a.seal()
+	}
+	if a.open == nil {
+		a.open = make([]byte, 0, arenaPiece)
+	}
+	ref := rowRef{uint32(len(a.sealed)), uint32(len(a.open)), uint32(len(row))}
+	a.open = append(a.open, row...)
+	return ref
+}
+
+// seal makes all rows added so far readable.
+func (a *arena) seal() {
+	a.sealed = append(a.sealed, string(a.open))
+	a.open = a.open[:0]
+}
+
+func (a *arena) get(ref rowRef) foyer.Packed {
+	return foyer.Packed(a.sealed[ref.piece][ref.at : ref.at+ref.size])
+}
+
+// problems collects what was wrong with rows: all are counted, the first are kept, errors before warnings.
+type problems struct {
+	errors, warnings         []foyer.Problem
+	countErrors, countWarned int
+}
+
+func (p *problems) add(found ...foyer.Problem) {
+	for _, problem := range found {
+		kept, count := &p.warnings, &p.countWarned
+		if problem.Error {
+			kept, count = &p.errors, &p.countErrors
+		}
+		*count++
+		if len(*kept) < foyer.MaxProblems {
+			problem.Value, problem.Column = string([]byte(problem.Value)), string([]byte(problem.Column)) // the row is reused
+			*kept = append(*kept, problem)
+		}
+	}
+}
+
+// list returns the problems kept, by line.
+func (p *problems) list() []foyer.Problem {
+	all := slices.Concat(p.errors, p.warnings)
+	all = all[:min(len(all), foyer.MaxProblems)]
+	slices.SortStableFunc(all, func(a, b foyer.Problem) int { return a.Line - b.Line })
+	return all
+}

@@ -1,0 +1,335 @@
+package reconcile
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"fmt"
+	"hash/maphash"
+	"maps"
+	"slices"
+
+	"foyer"
+	"foyer/match"
+	"foyer/store"
+)
+
+// person is one email of a delivery, and whom it means.
+type person struct {
+	key     string
+	first   int32 // the pending row that names it first
+	last    int32 // and last
+	entry   foyer.EntryID
+	alias   bool // by an earlier email of the entry
+	partial bool // another row of it had an error
+}
+
+// people are the persons of the pending rows: by row, and by email.
+type people struct {
+	persons []person
+	next    []int32 // of each pending row the next row of the same person; -1: none; dropped: it has an error
+	table   []int32 // open-addressing table of person + 1 by the email's key
+	seed    maphash.Seed
+	present map[foyer.EntryID]bool // whom rows with errors name (R15); true: by the current email
+	names   []string               // folded names of rows with errors that name nobody otherwise
+	away    int                    // rows that name another site than the source's
+}
+
+const dropped = -2
+
+// resolve finds out who is who. A person whose row was seen and who is named by a pending row too is read again: what the two
+// rows say together is not what was applied.
+func (p *plan) resolve() error {
+	for {
+		p.reading.rows.seal()
+		if err := p.gather(); err != nil {
+			return err
+		}
+		if err := p.lookUp(); err != nil {
+			return err
+		}
+		again := p.seenTwice()
+		if len(again) == 0 {
+			break
+		}
+		if err := p.readAgain(again); err != nil {
+			return err
+		}
+	}
+	p.settleAliases()
+	return nil
+}
+
+// gather makes persons of the pending rows.
+func (p *plan) gather() error {
+	r := p.reading
+	w := &people{seed: maphash.MakeSeed(), present: map[foyer.EntryID]bool{}, next: make([]int32, len(r.pending))}
+	size := 16
+	for size < 2*len(r.pending) {
+		size *= 2
+	}
+	w.table = make([]int32, size)
+	p.people, p.rowProblems, p.bad = w, problems{}, nil
+	for i := range r.pending {
+		w.next[i] = -1
+		record := r.rows.get(r.pending[i].row).Unpack()
+		key, problem := p.check(&record)
+		if problem != nil {
+			problem.Line, problem.Error = int(r.pending[i].line), true
+			p.rowProblems.add(*problem)
+			w.next[i] = dropped
+			p.addBad(key, &record)
+			continue
+		}
+		w.add(int32(i), key)
+	}
+	return nil
+}
+
+// check returns the key of a record's email, and what is wrong with the record.
+func (p *plan) check(record *foyer.Record) (string, *foyer.Problem) {
+	key, err := match.Email(record.Values[foyer.Email])
+	if err != nil {
+		return "", &foyer.Problem{Column: foyer.Email.Label(), Value: record.Values[foyer.Email], Message: err.Error()}
+	}
+	if record.Site == "" {
+		return string(key), nil
+	}
+	sites, err := p.policy.sites.find(record.Site)
+	if err != nil {
+		return string(key), &foyer.Problem{Column: "site", Value: record.Site, Message: err.Error()}
+	}
+	own := p.policy.source.Site
+	if own != 0 && len(sites) > 0 && !slices.Equal(sites, []foyer.SiteID{own}) {
+		p.people.away++
+		return string(key), &foyer.Problem{Column: "site", Value: record.Site,
+			Message: fmt.Sprintf("this key delivers for the site %q only; the person is left as is", p.policy.sites.of[own])}
+	}
+	return string(key), nil
+}
+
+// addBad notes whom a pending row with an error names.
+func (p *plan) addBad(key string, record *foyer.Record) {
+	b := badRow{externalID: record.ExternalID, name: foyer.FullName(record.Values[foyer.DisplayName], record.Values[foyer.FirstName], record.Values[foyer.LastName])}
+	if key != "" {
+		b.emails = []string{key}
+	}
+	p.bad = append(p.bad, b)
+}
+
+// add enters a pending row.
+func (w *people) add(row int32, key string) {
+	at, found := w.find(key)
+	if found == nil {
+		w.persons = append(w.persons, person{key: key, first: row, last: row})
+		w.table[at] = int32(len(w.persons))
+		return
+	}
+	w.next[found.last] = row
+	found.last = row
+}
+
+// find returns the person of a key, or nil and the slot of the table where it belongs.
+func (w *people) find(key string) (slot uint64, found *person) {
+	mask := uint64(len(w.table) - 1)
+	slot = maphash.String(w.seed, key) & mask
+	for ; w.table[slot] != 0; slot = (slot + 1) & mask {
+		if person := &w.persons[w.table[slot]-1]; person.key == key {
+			return slot, person
+		}
+	}
+	return slot, nil
+}
+
+// lookUp finds the entries that the emails mean, of good rows and of bad ones.
+func (p *plan) lookUp() error {
+	w := p.people
+	keys := make([]string, len(w.persons))
+	for i := range w.persons {
+		keys[i] = w.persons[i].key
+	}
+	err := p.b.Addresses(keys, func(key string, a store.Address) {
+		_, person := w.find(key)
+		person.entry, person.alias = a.Entry, a.Alias
+	})
+	if err != nil {
+		return err
+	}
+	return p.lookUpBad()
+}
+
+// lookUpBad finds whom the rows with errors name: by an email, else later by name (R15).
+func (p *plan) lookUpBad() error {
+	w := p.people
+	bad := slices.Concat(p.reading.bad, p.bad)
+	var keys []string
+	for _, b := range bad {
+		for _, email := range b.emails {
+			if key, err := match.Email(email); err == nil {
+				keys = append(keys, string(key))
+			}
+		}
+	}
+	found := map[string]store.Address{}
+	if err := p.b.Addresses(keys, func(key string, a store.Address) { found[key] = a }); err != nil {
+		return err
+	}
+	for _, b := range bad {
+		named := false
+		for _, email := range b.emails {
+			key, err := match.Email(email)
+			if err != nil {
+				continue
+			}
+			if _, person := w.find(string(key)); person != nil {
+				person.partial, named = true, true
+			}
+			if a, ok := found[string(key)]; ok {
+				w.present[a.Entry], named = w.present[a.Entry] || !a.Alias, true
+			}
+		}
+		if folded := match.Fold(b.name); !named && folded != "" {
+			w.names = append(w.names, folded)
+		}
+	}
+	return nil
+}
+
+// seenTwice returns the lines of seen rows whose entry a pending row names too.
+func (p *plan) seenTwice() (lines []int32) {
+	for i := range p.people.persons {
+		entry := p.people.persons[i].entry
+		if entry == 0 {
+			continue
+		}
+		if at, ok := p.reading.claims.Find(entry); ok && p.reading.lines[at] != 0 {
+			lines = append(lines, p.reading.lines[at])
+			p.reading.lines[at] = 0
+		}
+	}
+	slices.Sort(lines)
+	return slices.Compact(lines)
+}
+
+// readAgain makes the rows at those lines pending.
+func (p *plan) readAgain(lines []int32) error {
+	r := p.reading
+	_, err := p.input.Rows(func(row *foyer.Row) error {
+		if _, wanted := slices.BinarySearch(lines, int32(row.Line)); wanted {
+			r.hashed = row.AppendPacked(r.hashed[:r.prefix])
+			r.pending = append(r.pending, pendingRow{r.rows.add(r.hashed[r.prefix:]), int32(row.Line), r.sum()})
+		}
+		return nil
+	})
+	slices.SortFunc(r.pending, func(a, b pendingRow) int { return cmp.Compare(a.line, b.line) })
+	return err
+}
+
+// settleAliases decides who an earlier email means: the entry that had it, unless that entry's current email is in the delivery too, or another of its
+// earlier emails; then it is someone new (R2).
+func (p *plan) settleAliases() {
+	w := p.people
+	current := maps.Clone(w.present)
+	best := map[foyer.EntryID]string{}
+	for i := range w.persons {
+		switch person := &w.persons[i]; {
+		case person.entry == 0:
+		case !person.alias:
+			current[person.entry] = true
+		case best[person.entry] == "" || person.key < best[person.entry]:
+			best[person.entry] = person.key
+		}
+	}
+	for i := range w.persons {
+		person := &w.persons[i]
+		if person.alias && (current[person.entry] || best[person.entry] != person.key) {
+			person.entry, person.alias = 0, false
+		}
+	}
+}
+
+// listing returns what the rows of a person say together: of each field the last value that is not empty (R16).
+//
+// What is wrong with the rows taken together goes to found.
+func (p *plan) listing(person *person, found *problems) *listing {
+	r := p.reading
+	row := person.first
+	l := &listing{key: person.key, alias: person.alias, partial: person.partial, line: int(r.pending[row].line), hash: r.pending[row].hash}
+	l.record = r.rows.get(r.pending[row].row).Unpack()
+	l.sites = p.sitesOf(&l.record)
+	if p.people.next[row] < 0 {
+		if l.partial {
+			l.hash = foyer.Hash{}
+		}
+		return l
+	}
+	hashes := append([]byte{}, l.hash[:]...)
+	lineOf := map[foyer.SiteID]int{}
+	sameSite(lineOf, l.sites, l.line)
+	clean := l.hash != (foyer.Hash{}) && !l.partial
+	for row = p.people.next[row]; row >= 0; row = p.people.next[row] {
+		next := &r.pending[row]
+		record := r.rows.get(next.row).Unpack()
+		sites := p.sitesOf(&record)
+		clean = clean && next.hash != (foyer.Hash{})
+		if earlier := sameSite(lineOf, sites, int(next.line)); earlier != 0 {
+			clean = false
+			found.add(twice(l.key, earlier, int(next.line)))
+		}
+		overlay(&l.record, &record)
+		l.sites = union(l.sites, sites)
+		hashes = append(hashes, next.hash[:]...)
+	}
+	l.hash = foyer.Hash{}
+	if clean {
+		sum := sha256.Sum256(hashes)
+		l.hash = foyer.Hash(sum[:])
+	}
+	return l
+}
+
+func twice(key string, earlier, line int) foyer.Problem {
+	return foyer.Problem{Line: line, Column: foyer.Email.Label(), Value: key,
+		Message: fmt.Sprintf("the same email as in line %d; of each field the last value that is not empty counts", earlier)}
+}
+
+// sameSite notes the line in which each site was named, and returns the first line that named one of them before; no site is a site here.
+func sameSite(lineOf map[foyer.SiteID]int, sites []foyer.SiteID, line int) (earlier int) {
+	if len(sites) == 0 {
+		sites = []foyer.SiteID{0}
+	}
+	for _, site := range sites {
+		if lineOf[site] != 0 && earlier == 0 {
+			earlier = lineOf[site]
+		}
+		lineOf[site] = cmp.Or(lineOf[site], line)
+	}
+	return earlier
+}
+
+// overlay puts the values of a later row over those of an earlier one.
+func overlay(under, over *foyer.Record) {
+	for f, value := range over.Values {
+		under.Values[f] = cmp.Or(value, under.Values[f])
+	}
+	under.ExternalID = cmp.Or(over.ExternalID, under.ExternalID)
+	under.Enabled = cmp.Or(over.Enabled, under.Enabled)
+}
+
+// sitesOf returns the sites that a record names: in the SITE column, else in an office column where it matches one.
+func (p *plan) sitesOf(record *foyer.Record) []foyer.SiteID {
+	if p.policy.source.Site != 0 {
+		return nil // it names its own, whatever the row says
+	}
+	if record.Site != "" {
+		sites, _ := p.policy.sites.find(record.Site) // checked when the row was gathered
+		return sites
+	}
+	if record.Office == "" {
+		return nil
+	}
+	sites, err := p.policy.sites.find(record.Office)
+	if err != nil && p.office == "" {
+		p.office = record.Office
+	}
+	return sites
+}

@@ -1,0 +1,280 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"unicode/utf8"
+
+	"foyer"
+)
+
+// The change log stores what one run did in chunks of up to maxChunkChanges entries, one line of JSON an entry, by ascending entry:
+//
+//	{"entry":7,"added":true,"prev":3,"fields":{"title":["old","new",owner,fromOwner,fromRun,fromGuess,"fromBefore"]},
+//	 "status":["enabled","","disabled","absent"],"sites":[[1],[1,2]],"hand_sites":[[],[1]],"flags":{"permanent":["false","true"]},
+//	 "claims":[[source,before,after]]}   where a claim is null or [disabled,[sites]]
+//
+// What did not change is left out, and the end of a field's array from its last value that is not zero.
+const maxChunkChanges = 64
+
+type changeLine struct {
+	Entry     foyer.EntryID                `json:"entry"`
+	Added     bool                         `json:"added"`
+	Prev      foyer.RunID                  `json:"prev"`
+	Fields    map[string][]json.RawMessage `json:"fields"`
+	Status    []string                     `json:"status"`
+	Sites     *[2][]foyer.SiteID           `json:"sites"`
+	HandSites *[2][]foyer.SiteID           `json:"hand_sites"`
+	Flags     map[string][2]string         `json:"flags"`
+	Claims    [][3]json.RawMessage         `json:"claims"`
+}
+
+func appendChange(b []byte, c *foyer.Change) []byte {
+	b = append(b, `{"entry":`...)
+	b = strconv.AppendInt(b, int64(c.Entry), 10)
+	if c.Added {
+		b = append(b, `,"added":true`...)
+	}
+	if c.Prev != 0 {
+		b = append(b, `,"prev":`...)
+		b = strconv.AppendInt(b, int64(c.Prev), 10)
+	}
+	if len(c.Fields) > 0 {
+		b = append(b, `,"fields":{`...)
+		for i := range c.Fields {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendFieldChange(b, &c.Fields[i])
+		}
+		b = append(b, '}')
+	}
+	if s := c.Status; s != nil {
+		b = append(b, `,"status":`...)
+		b = appendJSON(b, []string{statusWord(s[0].Enabled), string(s[0].Reason), statusWord(s[1].Enabled), string(s[1].Reason)})
+	}
+	b = appendSites(b, `,"sites":`, c.Sites)
+	b = appendSites(b, `,"hand_sites":`, c.HandSites)
+	if len(c.Flags) > 0 {
+		flags := map[string][2]string{}
+		for _, f := range c.Flags {
+			flags[f.Name] = [2]string{f.Before, f.After}
+		}
+		b = append(b, `,"flags":`...)
+		b = appendJSON(b, flags)
+	}
+	for i, claim := range c.Claims {
+		b = append(b, [2]string{`,"claims":[[`, `,[`}[min(i, 1)]...)
+		b = strconv.AppendInt(b, int64(claim.Source), 10)
+		b = appendClaimJSON(append(b, ','), claim.Before)
+		b = appendClaimJSON(append(b, ','), claim.After)
+		b = append(b, ']')
+	}
+	if len(c.Claims) > 0 {
+		b = append(b, ']')
+	}
+	return append(b, '}', '\n')
+}
+
+func appendFieldChange(b []byte, f *foyer.FieldChange) []byte {
+	b = appendText(b, f.Field.String())
+	b = append(b, ':', '[')
+	b = appendText(b, f.Before)
+	b = append(b, ',')
+	b = appendText(b, f.After)
+	b = append(b, ',')
+	b = strconv.AppendInt(b, int64(f.Owner), 10)
+	if f.From != (foyer.Origin{}) {
+		b = append(b, ',')
+		b = strconv.AppendInt(b, int64(f.From.Owner), 10)
+		b = append(b, ',')
+		b = strconv.AppendInt(b, int64(f.From.Run), 10)
+		b = append(b, ',')
+		b = strconv.AppendBool(b, f.From.Guess)
+		b = append(b, ',')
+		b = appendText(b, f.From.Before)
+	}
+	return append(b, ']')
+}
+
+func appendSites(b []byte, name string, sites *[2][]foyer.SiteID) []byte {
+	if sites == nil {
+		return b
+	}
+	return appendJSON(append(b, name...), [2][]foyer.SiteID{append([]foyer.SiteID{}, sites[0]...), append([]foyer.SiteID{}, sites[1]...)})
+}
+
+func appendClaimJSON(b []byte, c *foyer.Claim) []byte {
+	if c == nil {
+		return append(b, "null"...)
+	}
+	b = append(b, '[')
+	b = strconv.AppendBool(b, c.Disabled)
+	b = append(b, ',', '[')
+	for i, site := range c.Sites {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(site), 10)
+	}
+	return append(b, ']', ']')
+}
+
+// appendText appends a JSON string; plain text, which nearly all is, without going through encoding/json.
+func appendText(b []byte, s string) []byte {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == '"' || s[i] == '\\' || s[i] >= utf8.RuneSelf {
+			return appendJSON(b, s)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+func appendJSON(b []byte, v any) []byte {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // strings, numbers and lists of them
+	}
+	return append(b, text...)
+}
+
+func statusWord(enabled bool) string { return (&foyer.Entry{Enabled: enabled}).Status() }
+
+func parseChange(line []byte) (foyer.Change, error) {
+	var l changeLine
+	if err := json.Unmarshal(line, &l); err != nil {
+		return foyer.Change{}, fmt.Errorf("the change log is damaged: %w", err)
+	}
+	c := foyer.Change{Entry: l.Entry, Added: l.Added, Prev: l.Prev, Sites: l.Sites, HandSites: l.HandSites}
+	var errs []error
+	for f := foyer.Email; f < foyer.NumFields; f++ {
+		if tuple, ok := l.Fields[f.String()]; ok {
+			change := foyer.FieldChange{Field: f}
+			errs = append(errs, unmarshalTuple(tuple, &change.Before, &change.After, &change.Owner, &change.From.Owner, &change.From.Run, &change.From.Guess, &change.From.Before))
+			c.Fields = append(c.Fields, change)
+		}
+	}
+	if s := l.Status; len(s) == 4 {
+		c.Status = &[2]foyer.Status{{Enabled: s[0] == statusWord(true), Reason: foyer.Reason(s[1])}, {Enabled: s[2] == statusWord(true), Reason: foyer.Reason(s[3])}}
+	}
+	for _, name := range FlagNames {
+		if f, ok := l.Flags[name]; ok {
+			c.Flags = append(c.Flags, foyer.FlagChange{Name: name, Before: f[0], After: f[1]})
+		}
+	}
+	for _, tuple := range l.Claims {
+		var change foyer.ClaimChange
+		var before, after []json.RawMessage
+		errs = append(errs, unmarshalTuple(tuple[:], &change.Source, &before, &after))
+		change.Before, errs = parseClaimJSON(before, errs)
+		change.After, errs = parseClaimJSON(after, errs)
+		c.Claims = append(c.Claims, change)
+	}
+	return c, errors.Join(errs...)
+}
+
+func parseClaimJSON(tuple []json.RawMessage, errs []error) (*foyer.Claim, []error) {
+	if tuple == nil {
+		return nil, errs
+	}
+	var c foyer.Claim
+	return &c, append(errs, unmarshalTuple(tuple, &c.Disabled, &c.Sites))
+}
+
+func unmarshalTuple(tuple []json.RawMessage, to ...any) error {
+	for i, raw := range tuple {
+		if i < len(to) {
+			if err := json.Unmarshal(raw, to[i]); err != nil {
+				return fmt.Errorf("the change log is damaged: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// FlagNames are the names of what a foyer.FlagChange can be about.
+var FlagNames = []string{"permanent", "pinned", "notes"}
+
+// changeWriter writes the changes of one run in the order of their entries.
+type changeWriter struct {
+	t     *txn
+	org   foyer.OrgID
+	run   foyer.RunID
+	first foyer.EntryID
+	count int
+	lines []byte
+}
+
+func (w *changeWriter) put(c *foyer.Change) error {
+	if w.count == 0 {
+		w.first = c.Entry
+	}
+	w.lines = appendChange(w.lines, c)
+	if w.count++; w.count == maxChunkChanges {
+		return w.flush()
+	}
+	return nil
+}
+
+func (w *changeWriter) flush() error {
+	if w.count == 0 {
+		return nil
+	}
+	err := w.t.exec(`INSERT INTO change_chunk (org, run, first, changes) VALUES ($1, $2, $3, $4)`, w.org, w.run, w.first, string(w.lines))
+	w.count, w.lines = 0, w.lines[:0]
+	return err
+}
+
+// Changes calls yield for each entry that a run changed, by ascending id, until it returns an error.
+func (s *Store) Changes(ctx context.Context, caller foyer.Caller, org foyer.OrgID, run foyer.RunID, yield func(*foyer.Change) error) error {
+	if err := caller.May(foyer.ReadBook, org); err != nil {
+		return err
+	}
+	return s.snapshot(ctx, "read the change log", func(t *txn) error {
+		const q = `SELECT changes FROM change_chunk WHERE org = $1 AND run = $2 ORDER BY first`
+		return t.each(q, []any{org, run}, func(rows *sql.Rows) error {
+			var chunk []byte
+			if err := rows.Scan(&chunk); err != nil {
+				return err
+			}
+			for line := range bytes.Lines(chunk) {
+				change, err := parseChange(line)
+				if err != nil {
+					return err
+				}
+				if err := yield(&change); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+}
+
+// changeOf returns what a run did to one entry; nil where the log no longer has it.
+func changeOf(t *txn, org foyer.OrgID, run foyer.RunID, entry foyer.EntryID) (*foyer.Change, error) {
+	var chunk []byte
+	const q = `SELECT changes FROM change_chunk WHERE org = $1 AND run = $2 AND first <= $3 ORDER BY first DESC LIMIT 1`
+	err := t.get(q, []any{org, run, entry}, &chunk)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	wanted := []byte(fmt.Sprintf(`{"entry":%d,`, entry))
+	for line := range bytes.Lines(chunk) {
+		if bytes.HasPrefix(line, wanted) {
+			change, err := parseChange(line)
+			return &change, err
+		}
+	}
+	return nil, nil
+}

@@ -1,0 +1,347 @@
+package store
+
+import (
+	"database/sql"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"foyer"
+)
+
+// A chunk of claims is a sequence of
+//
+//	uvarint  entry, less the entry before it (the first less the chunk's first)
+//	byte     flags
+//	[16]byte hash, where flagHash
+//	uvarint  number of sites, and each, where flagSites
+//
+// maxChunkClaims keeps a chunk below 2 kB, which PostgreSQL stores within the row and SQLite twice on a page.
+const maxChunkClaims = 80
+
+const (
+	flagHash = 1 << iota
+	flagSites
+	flagDisabled
+)
+
+// Claims are all claims of one source, by ascending entry. They take 27 bytes each.
+type Claims struct {
+	entries  []foyer.EntryID
+	hashes   []foyer.Hash
+	states   []uint16 // index of what the claim says in said
+	said     []claimSaid
+	saidKeys map[string]uint16
+}
+
+// claimSaid is what a claim says besides its row: few differ.
+type claimSaid struct {
+	disabled bool
+	sites    []foyer.SiteID
+}
+
+// Len returns how many claims there are.
+func (c *Claims) Len() int { return len(c.entries) }
+
+// Entry returns whom claim i lists.
+func (c *Claims) Entry(i int) foyer.EntryID { return c.entries[i] }
+
+// Hash returns the hash of the row that claim i was last applied from.
+func (c *Claims) Hash(i int) foyer.Hash { return c.hashes[i] }
+
+// Claim returns claim i. Its sites are shared and must not be changed.
+func (c *Claims) Claim(i int) foyer.Claim {
+	said := c.said[c.states[i]]
+	return foyer.Claim{Hash: c.hashes[i], Disabled: said.disabled, Sites: said.sites}
+}
+
+// Find returns the index of the claim on an entry.
+func (c *Claims) Find(entry foyer.EntryID) (i int, ok bool) {
+	return slices.BinarySearch(c.entries, entry)
+}
+
+func (c *Claims) add(entry foyer.EntryID, claim *foyer.Claim, key []byte) error {
+	state, ok := c.saidKeys[string(key)]
+	if !ok {
+		if len(c.said) > 1<<16-1 {
+			return errors.New("more than 65,535 combinations of sites in one source")
+		}
+		state = uint16(len(c.said))
+		c.said = append(c.said, claimSaid{claim.Disabled, slices.Clone(claim.Sites)})
+		c.saidKeys[string(key)] = state
+	}
+	c.entries = append(c.entries, entry)
+	c.hashes = append(c.hashes, claim.Hash)
+	c.states = append(c.states, state)
+	return nil
+}
+
+// loadClaims reads all claims of a source.
+func loadClaims(t *txn, org foyer.OrgID, source foyer.SourceID) (*Claims, error) {
+	c := &Claims{saidKeys: map[string]uint16{}}
+	const q = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2 ORDER BY first`
+	err := t.each(q, []any{org, source}, func(rows *sql.Rows) error {
+		var first foyer.EntryID
+		var chunk sql.RawBytes
+		if err := rows.Scan(&first, &chunk); err != nil {
+			return err
+		}
+		return decodeClaims(first, chunk, c.add)
+	})
+	return c, err
+}
+
+// decodeClaims calls yield for each claim of a chunk; key is the encoded form of all it says but its hash. The claim is reused.
+func decodeClaims(first foyer.EntryID, chunk []byte, yield func(entry foyer.EntryID, claim *foyer.Claim, key []byte) error) error {
+	damaged := fmt.Errorf("the claims at %v are damaged", first)
+	entry := first
+	var claim foyer.Claim
+	var key []byte
+	for at := 0; at < len(chunk); {
+		step, n := binary.Uvarint(chunk[at:])
+		at += n
+		if n <= 0 || at >= len(chunk) {
+			return damaged
+		}
+		entry += foyer.EntryID(step)
+		flags := chunk[at]
+		at++
+		claim = foyer.Claim{Disabled: flags&flagDisabled != 0, Sites: claim.Sites[:0]}
+		key = append(key[:0], flags&flagDisabled)
+		if flags&flagHash != 0 {
+			if len(chunk)-at < len(claim.Hash) {
+				return damaged
+			}
+			at += copy(claim.Hash[:], chunk[at:])
+		}
+		if flags&flagSites != 0 {
+			start := at
+			count, n := binary.Uvarint(chunk[at:])
+			for at += n; count > 0; count-- {
+				site, n := binary.Uvarint(chunk[at:])
+				if n <= 0 {
+					return damaged
+				}
+				at += n
+				claim.Sites = append(claim.Sites, foyer.SiteID(site))
+			}
+			key = append(key, chunk[start:at]...)
+		}
+		if err := yield(entry, &claim, key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func appendClaim(b []byte, step foyer.EntryID, claim *foyer.Claim) []byte {
+	b = binary.AppendUvarint(b, uint64(step))
+	var flags byte
+	if claim.Hash != (foyer.Hash{}) {
+		flags |= flagHash
+	}
+	if len(claim.Sites) > 0 {
+		flags |= flagSites
+	}
+	if claim.Disabled {
+		flags |= flagDisabled
+	}
+	b = append(b, flags)
+	if flags&flagHash != 0 {
+		b = append(b, claim.Hash[:]...)
+	}
+	if flags&flagSites != 0 {
+		b = binary.AppendUvarint(b, uint64(len(claim.Sites)))
+		for _, site := range claim.Sites {
+			b = binary.AppendUvarint(b, uint64(site))
+		}
+	}
+	return b
+}
+
+// heldClaim is a claim in a chunk that is open for writing.
+type heldClaim struct {
+	entry foyer.EntryID
+	claim foyer.Claim
+}
+
+// claimWriter writes claims of one source in the order of their entries. It reads each chunk that is touched once and writes it once.
+type claimWriter struct {
+	t      *txn
+	org    foyer.OrgID
+	source foyer.SourceID
+
+	open    bool           // a chunk is open
+	stored  bool           // it is in the database, under first
+	first   foyer.EntryID  // its key there
+	until   foyer.EntryID  // where the next chunk begins; 0: there is none
+	held    []heldClaim    // its claims, written and not
+	at      int            // held[:at] are below the last entry written
+	changed bool           // it differs from the database
+	sites   []foyer.SiteID // memory of the claims read
+	encoded []byte
+}
+
+// put stores a claim, or withdraws it where claim is nil. Entries must come in ascending order.
+func (w *claimWriter) put(entry foyer.EntryID, claim *foyer.Claim) error {
+	if err := w.seek(entry); err != nil {
+		return err
+	}
+	at, found := w.find(entry)
+	w.at = at
+	switch {
+	case claim == nil && found:
+		w.held = slices.Delete(w.held, at, at+1)
+	case claim == nil:
+		return nil
+	case found:
+		w.held[at].claim = *claim
+	default:
+		w.held = slices.Insert(w.held, at, heldClaim{entry, *claim})
+	}
+	w.changed = true
+	if len(w.held) >= 2*maxChunkClaims && w.at >= maxChunkClaims {
+		return w.spill()
+	}
+	return nil
+}
+
+// forget clears the hash of a claim, where there is one, so that its next row is looked at whatever it says (R17).
+func (w *claimWriter) forget(entry foyer.EntryID) error {
+	if err := w.seek(entry); err != nil {
+		return err
+	}
+	at, found := w.find(entry)
+	w.at = at
+	if found && w.held[at].claim.Hash != (foyer.Hash{}) {
+		w.held[at].claim.Hash = foyer.Hash{}
+		w.changed = true
+	}
+	return nil
+}
+
+func (w *claimWriter) find(entry foyer.EntryID) (int, bool) {
+	if n := len(w.held); n > 0 && w.held[n-1].entry < entry {
+		return n, false
+	}
+	at, found := slices.BinarySearchFunc(w.held[w.at:], entry, func(h heldClaim, e foyer.EntryID) int { return int(h.entry - e) })
+	return w.at + at, found
+}
+
+// seek opens the chunk that an entry belongs to: the last that begins at or before it, else the first of all.
+func (w *claimWriter) seek(entry foyer.EntryID) error {
+	if w.open && (w.until == 0 || entry < w.until) {
+		return nil
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	var chunk []byte
+	const below = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2 AND first <= $3 ORDER BY first DESC LIMIT 1`
+	err := w.t.get(below, []any{w.org, w.source, entry}, &w.first, &chunk)
+	if errors.Is(err, sql.ErrNoRows) {
+		const lowest = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2 ORDER BY first LIMIT 1`
+		err = w.t.get(lowest, []any{w.org, w.source}, &w.first, &chunk)
+	}
+	w.open, w.stored, w.changed, w.at, w.until = true, err == nil, false, 0, 0
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	const next = `SELECT first FROM claim_chunk WHERE org = $1 AND source = $2 AND first > $3 ORDER BY first LIMIT 1`
+	err = w.t.get(next, []any{w.org, w.source, w.first}, &w.until)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	w.sites = w.sites[:0]
+	return decodeClaims(w.first, chunk, func(entry foyer.EntryID, claim *foyer.Claim, _ []byte) error {
+		start := len(w.sites)
+		w.sites = append(w.sites, claim.Sites...)
+		c := *claim
+		c.Sites = w.sites[start:len(w.sites):len(w.sites)]
+		w.held = append(w.held, heldClaim{entry, c})
+		return nil
+	})
+}
+
+// spill writes the lower claims of an open chunk that has outgrown its size, and keeps the rest open.
+func (w *claimWriter) spill() error {
+	if err := w.remove(); err != nil {
+		return err
+	}
+	if err := w.insert(w.held[:maxChunkClaims]); err != nil {
+		return err
+	}
+	w.held = slices.Delete(w.held, 0, maxChunkClaims)
+	w.at -= maxChunkClaims
+	return nil
+}
+
+// flush writes the open chunk, in parts of equal size where it has outgrown one, and closes it.
+func (w *claimWriter) flush() error {
+	if w.open && w.changed {
+		if err := w.remove(); err != nil {
+			return err
+		}
+		parts := (len(w.held) + maxChunkClaims - 1) / maxChunkClaims
+		for n, rest := parts, w.held; n > 0; n-- {
+			size := (len(rest) + n - 1) / n
+			if err := w.insert(rest[:size]); err != nil {
+				return err
+			}
+			rest = rest[size:]
+		}
+	}
+	w.open = false
+	w.held = w.held[:0]
+	return nil
+}
+
+// remove deletes the open chunk from the database, unless the next insert replaces it under the same key.
+func (w *claimWriter) remove() error {
+	stored := w.stored
+	w.stored = false
+	if !stored || len(w.held) > 0 && w.held[0].entry == w.first {
+		return nil
+	}
+	return w.t.exec(`DELETE FROM claim_chunk WHERE org = $1 AND source = $2 AND first = $3`, w.org, w.source, w.first)
+}
+
+func (w *claimWriter) insert(claims []heldClaim) error {
+	first := claims[0].entry
+	w.encoded = w.encoded[:0]
+	before := first
+	for i := range claims {
+		w.encoded = appendClaim(w.encoded, claims[i].entry-before, &claims[i].claim)
+		before = claims[i].entry
+	}
+	const q = `INSERT INTO claim_chunk (org, source, first, claims) VALUES ($1, $2, $3, $4) ON CONFLICT (org, source, first) DO UPDATE SET claims = excluded.claims`
+	return w.t.exec(q, w.org, w.source, first, w.encoded)
+}
+
+// claimOf returns one claim; nil where the source does not list the entry.
+func claimOf(t *txn, org foyer.OrgID, source foyer.SourceID, entry foyer.EntryID) (*foyer.Claim, error) {
+	var first foyer.EntryID
+	var chunk []byte
+	const q = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2 AND first <= $3 ORDER BY first DESC LIMIT 1`
+	err := t.get(q, []any{org, source, entry}, &first, &chunk)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var claim *foyer.Claim
+	err = decodeClaims(first, chunk, func(e foyer.EntryID, c *foyer.Claim, _ []byte) error {
+		if e == entry {
+			found := *c
+			found.Sites = slices.Clone(c.Sites)
+			claim = &found
+		}
+		return nil
+	})
+	return claim, err
+}

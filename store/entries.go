@@ -1,0 +1,239 @@
+package store
+
+import (
+	"cmp"
+	"database/sql"
+	"slices"
+	"strings"
+
+	"foyer"
+)
+
+// newColumns are what a new entry that a source brought always has; the other columns have their defaults in it.
+const newColumns = `org, id, email, first_name, last_name, display_name, title, division, mobile, desk_phone, manager, assistant,
+	mobile_e164, desk_phone_e164, sites, claimed_by, last_run, origins`
+
+const allColumns = newColumns + `, hand_sites, enabled, reason, permanent, pinned, notes`
+
+const (
+	countNewColumns = 18
+	countAllColumns = 24
+	entryBatch      = 25  // rows of one INSERT: more save no more time
+	addressBatch    = 100 // the same for addresses
+	lookupBatch     = 200 // keys of one SELECT
+)
+
+var (
+	insertEntries   = `INSERT INTO entry (` + newColumns + `) VALUES `
+	upsertEntries   = `INSERT INTO entry (` + allColumns + `) VALUES `
+	onEntryConflict = ` ON CONFLICT (org, id) DO UPDATE SET ` + setExcluded(allColumns)
+)
+
+// setExcluded returns "email = excluded.email, …" for all columns but the key's.
+func setExcluded(columns string) string {
+	var sets []string
+	for name := range strings.SplitSeq(columns, ",") {
+		if name = strings.TrimSpace(name); name != "org" && name != "id" {
+			sets = append(sets, name+" = excluded."+name)
+		}
+	}
+	return strings.Join(sets, ", ")
+}
+
+// entryArgs appends the values of newColumns, and of the rest where all is set.
+func entryArgs(args []any, org foyer.OrgID, e *foyer.Entry, all bool) []any {
+	args = append(args, string(org), int64(e.ID))
+	for _, v := range e.Values {
+		args = append(args, v)
+	}
+	args = append(args, e.E164[0], e.E164[1], string(appendIDs(nil, e.Sites)), string(appendIDs(nil, e.ClaimedBy)),
+		int64(e.LastRun), string(appendOrigins(nil, &e.Origins)))
+	if all {
+		args = append(args, string(appendIDs(nil, e.HandSites)), flag(e.Enabled), string(e.Reason), flag(e.Permanent), flag(e.Pinned), e.Notes)
+	}
+	return args
+}
+
+// flag is how a truth is stored: 0 or 1.
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// isPlain tells whether all columns beyond newColumns have their defaults.
+func isPlain(e *foyer.Entry) bool {
+	return len(e.HandSites) == 0 && e.Enabled && e.Reason == "" && !e.Permanent && !e.Pinned && e.Notes == ""
+}
+
+func scanEntry(rows *sql.Rows) (*foyer.Entry, error) {
+	e := &foyer.Entry{}
+	var org, sites, claimedBy, origins, handSites string
+	dest := []any{&org, &e.ID}
+	for f := range e.Values {
+		dest = append(dest, &e.Values[f])
+	}
+	dest = append(dest, &e.E164[0], &e.E164[1], &sites, &claimedBy, &e.LastRun, &origins, &handSites, &e.Enabled, &e.Reason, &e.Permanent, &e.Pinned, &e.Notes)
+	if err := rows.Scan(dest...); err != nil {
+		return nil, err
+	}
+	var err error
+	if e.Sites, err = parseIDs[foyer.SiteID](sites); err != nil {
+		return nil, err
+	}
+	if e.HandSites, err = parseIDs[foyer.SiteID](handSites); err != nil {
+		return nil, err
+	}
+	if e.ClaimedBy, err = parseIDs[foyer.SourceID](claimedBy); err != nil {
+		return nil, err
+	}
+	return e, parseOrigins(origins, &e.Origins)
+}
+
+// readEntries calls yield for the organization's entries of those ids, which must ascend; those that do not exist are passed over.
+func readEntries(t *txn, org foyer.OrgID, ids []foyer.EntryID, yield func(*foyer.Entry) error) error {
+	for batch := range slices.Chunk(ids, lookupBatch) {
+		low, high := batch[0], batch[len(batch)-1]
+		query := `SELECT ` + allColumns + ` FROM entry WHERE org = $1 AND id BETWEEN $2 AND $3 ORDER BY id`
+		args := []any{org, low, high}
+		if int(high-low) >= 2*len(batch) {
+			query = `SELECT ` + allColumns + ` FROM entry WHERE org = $1 AND id IN ` + list(2, len(batch)) + ` ORDER BY id`
+			args = args[:1]
+			for _, id := range batch {
+				args = append(args, id)
+			}
+		}
+		// The result is read to its end before any of it is used: yield may need the connection.
+		var found []*foyer.Entry
+		err := t.each(query, args, func(rows *sql.Rows) error {
+			e, err := scanEntry(rows)
+			if err == nil {
+				found = append(found, e)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for _, e := range found {
+			if _, wanted := slices.BinarySearch(batch, e.ID); !wanted {
+				continue
+			}
+			if err := yield(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// list returns "($2, $3, $4)" for three parameters from the second on.
+func list(from, count int) string {
+	var b strings.Builder
+	for n := range count {
+		b.WriteString([]string{"(", ", "}[min(n, 1)])
+		b.WriteString("$")
+		b.WriteString(string(appendIDs(nil, []foyer.EntryID{foyer.EntryID(from + n)})))
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// Address is what an email means: an entry, by its current email or by an alias.
+type Address struct {
+	Entry foyer.EntryID
+	Alias bool
+}
+
+// readAddresses calls yield for each of the keys that means an entry.
+func readAddresses(t *txn, org foyer.OrgID, keys []string, yield func(key string, a Address)) error {
+	for batch := range slices.Chunk(keys, lookupBatch) {
+		args := []any{org}
+		for _, key := range batch {
+			args = append(args, key)
+		}
+		query := `SELECT email, entry, alias FROM address WHERE org = $1 AND email IN ` + list(2, len(batch))
+		err := t.each(query, args, func(rows *sql.Rows) error {
+			var key string
+			var a Address
+			if err := rows.Scan(&key, &a.Entry, &a.Alias); err != nil {
+				return err
+			}
+			yield(key, a)
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entryWriter writes entries in batches.
+type entryWriter struct {
+	t       *txn
+	org     foyer.OrgID
+	news    []any // of newColumns
+	changed []any // of allColumns
+}
+
+func (w *entryWriter) put(e *foyer.Entry, isNew bool) error {
+	if isNew && isPlain(e) {
+		w.news = entryArgs(w.news, w.org, e, false)
+		if len(w.news) == entryBatch*countNewColumns {
+			return w.flush()
+		}
+		return nil
+	}
+	w.changed = entryArgs(w.changed, w.org, e, true)
+	if len(w.changed) == entryBatch*countAllColumns {
+		return w.flush()
+	}
+	return nil
+}
+
+func (w *entryWriter) flush() error {
+	if n := len(w.news) / countNewColumns; n > 0 {
+		if err := w.t.exec(insertEntries+values(n, countNewColumns), w.news...); err != nil {
+			return err
+		}
+	}
+	if n := len(w.changed) / countAllColumns; n > 0 {
+		if err := w.t.exec(upsertEntries+values(n, countAllColumns)+onEntryConflict, w.changed...); err != nil {
+			return err
+		}
+	}
+	w.news, w.changed = w.news[:0], w.changed[:0]
+	return nil
+}
+
+// newAddress is an email that is to mean an entry.
+type newAddress struct {
+	key   string
+	entry foyer.EntryID
+	alias bool
+}
+
+// writeAddresses stores addresses in the order of the index that they go into: a first load is a quarter faster for it. An address may take
+// the place of an alias, never that of a current email of another entry.
+func writeAddresses(t *txn, org foyer.OrgID, addresses []newAddress) error {
+	slices.SortFunc(addresses, func(a, b newAddress) int { return cmp.Compare(a.key, b.key) })
+	args := make([]any, 0, 4*addressBatch)
+	for batch := range slices.Chunk(addresses, addressBatch) {
+		args = args[:0]
+		for _, a := range batch {
+			args = append(args, string(org), a.key, int64(a.entry), flag(a.alias))
+		}
+		written, err := t.count(`INSERT INTO address (org, email, entry, alias) VALUES `+values(len(batch), 4)+
+			` ON CONFLICT (org, email) DO UPDATE SET entry = excluded.entry, alias = excluded.alias
+			  WHERE address.alias = 1 OR address.entry = excluded.entry`, args...)
+		if err != nil {
+			return err
+		}
+		if written != int64(len(batch)) {
+			return foyer.Errorf(foyer.Conflict, "an email of this change belongs to another entry by now; nothing was changed, try again")
+		}
+	}
+	return nil
+}

@@ -1,0 +1,301 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base32"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"foyer"
+	"foyer/match"
+)
+
+// idAlphabet makes ids and secrets that survive being pasted into a form unescaped and read out over the phone.
+var idAlphabet = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// orgIDLength is the length of an OrgID: 30 random bits, checked against all that were ever given.
+const orgIDLength = 6
+
+// CreateOrg makes an organization. Its slug is made from the name; foyer.Conflict where it is taken.
+func (s *Store) CreateOrg(ctx context.Context, caller foyer.Caller, name, country string) (foyer.Org, error) {
+	o := foyer.Org{Name: strings.TrimSpace(name), Country: strings.ToUpper(country), CreatedAt: s.clock()}
+	o.Slug = slug(o.Name)
+	if err := caller.May(foyer.Operate, ""); err != nil {
+		return o, err
+	}
+	if o.Slug == "" {
+		return o, foyer.Errorf(foyer.Invalid, "the name %q holds no letter or digit from a to z; give one that does", name)
+	}
+	err := s.transact(ctx, "create the organization", func(t *txn) error {
+		var taken int
+		if err := t.get(`SELECT COUNT(*) FROM org WHERE slug = $1`, []any{o.Slug}, &taken); err != nil {
+			return err
+		}
+		if taken > 0 {
+			return foyer.Errorf(foyer.Conflict, "there is an organization %q already; give another name", o.Slug)
+		}
+		o.ID = foyer.OrgID(idAlphabet.EncodeToString(randomBytes(5))[:orgIDLength])
+		const insertOrg = `INSERT INTO org (id, slug, name, country, created_at) VALUES ($1, $2, $3, $4, $5)`
+		if err := t.exec(insertOrg, o.ID, o.Slug, o.Name, o.Country, millis(o.CreatedAt)); err != nil {
+			return err
+		}
+		return t.exec(`INSERT INTO book (org, version, settings, next_entry, next_site, next_source) VALUES ($1, 1, 1, 1, 1, 1)`, o.ID)
+	})
+	return o, err
+}
+
+func randomBytes(n int) []byte {
+	b := make([]byte, n)
+	rand.Read(b)
+	return b
+}
+
+// slug returns the name in lower-case ASCII letters and digits, with hyphens between words.
+func slug(name string) string {
+	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	return strings.Join(words, "-")
+}
+
+// Orgs lists the organizations: the operator's list.
+func (s *Store) Orgs(ctx context.Context, caller foyer.Caller) (orgs []foyer.Org, err error) {
+	if err := caller.May(foyer.Operate, ""); err != nil {
+		return nil, err
+	}
+	err = s.snapshot(ctx, "list the organizations", func(t *txn) error {
+		orgs, err = readOrgs(t, `ORDER BY slug`)
+		return err
+	})
+	return orgs, err
+}
+
+// FindOrg returns the organization of that name, slug or id; foyer.NotFound where there is none.
+func (s *Store) FindOrg(ctx context.Context, caller foyer.Caller, name string) (o foyer.Org, err error) {
+	if err := caller.May(foyer.Operate, ""); err != nil {
+		return o, err
+	}
+	err = s.snapshot(ctx, "find the organization", func(t *txn) error {
+		orgs, err := readOrgs(t, `WHERE slug = $1 OR slug = $2 OR id = $1 ORDER BY slug = $1 DESC`, strings.ToLower(name), slug(name))
+		if err == nil && len(orgs) == 0 {
+			return foyer.Errorf(foyer.NotFound, "there is no organization %q; foyer org list shows them", name)
+		}
+		if err == nil {
+			o = orgs[0]
+		}
+		return err
+	})
+	return o, err
+}
+
+func readOrgs(t *txn, query string, args ...any) (orgs []foyer.Org, err error) {
+	err = t.each(`SELECT id, slug, name, country, created_at FROM org `+query, args, func(rows *sql.Rows) error {
+		var o foyer.Org
+		var created int64
+		err := rows.Scan(&o.ID, &o.Slug, &o.Name, &o.Country, &created)
+		o.CreatedAt = fromMillis(created)
+		orgs = append(orgs, o)
+		return err
+	})
+	return orgs, err
+}
+
+func readOrg(t *txn, org foyer.OrgID) (foyer.Org, error) {
+	orgs, err := readOrgs(t, `WHERE id = $1`, org)
+	if err == nil && len(orgs) == 0 {
+		err = foyer.Errorf(foyer.NotFound, "there is no such organization")
+	}
+	if err != nil {
+		return foyer.Org{}, err
+	}
+	return orgs[0], nil
+}
+
+// changeSettings runs fn in a transaction that holds the organization's book, and notes that what decides a row's outcome changed (R17).
+func (s *Store) changeSettings(ctx context.Context, caller foyer.Caller, org foyer.OrgID, doing string, fn func(*txn) error) error {
+	if err := caller.May(foyer.Administer, org); err != nil {
+		return err
+	}
+	return s.transact(ctx, doing, func(t *txn) error {
+		if _, err := readOrg(t, org); err != nil {
+			return err
+		}
+		if err := t.exec(`UPDATE book SET version = version + 1, settings = settings + 1 WHERE org = $1`, org); err != nil {
+			return err
+		}
+		return fn(t)
+	})
+}
+
+// takeID takes the next number of a kind of thing; counter is a column of book.
+func takeID(t *txn, org foyer.OrgID, counter string) (id int64, err error) {
+	if err := t.exec(`UPDATE book SET `+counter+` = `+counter+` + 1 WHERE org = $1`, org); err != nil {
+		return 0, err
+	}
+	err = t.get(`SELECT `+counter+` - 1 FROM book WHERE org = $1`, []any{org}, &id)
+	return id, err
+}
+
+// CreateSite makes a site. Its name and aliases must differ from those of the organization's other sites by more than case, accents and spacing (R14).
+func (s *Store) CreateSite(ctx context.Context, caller foyer.Caller, org foyer.OrgID, site foyer.Site) (foyer.Site, error) {
+	err := s.changeSettings(ctx, caller, org, "create the site", func(t *txn) error {
+		sites, err := readSites(t, org)
+		if err != nil {
+			return err
+		}
+		if err := checkSiteNames(site, sites); err != nil {
+			return err
+		}
+		id, err := takeID(t, org, "next_site")
+		if err != nil {
+			return err
+		}
+		site.ID = foyer.SiteID(id)
+		aliases, err := json.Marshal(append([]string{}, site.Aliases...))
+		if err != nil {
+			return err
+		}
+		return t.exec(`INSERT INTO site (org, id, name, aliases) VALUES ($1, $2, $3, $4)`, org, site.ID, site.Name, string(aliases))
+	})
+	return site, err
+}
+
+func checkSiteNames(site foyer.Site, others []foyer.Site) error {
+	taken := map[string]string{}
+	for _, other := range others {
+		for _, name := range append([]string{other.Name}, other.Aliases...) {
+			taken[match.Fold(name)] = other.Name
+		}
+	}
+	for _, name := range append([]string{site.Name}, site.Aliases...) {
+		folded := match.Fold(name)
+		switch {
+		case folded == "":
+			return foyer.Errorf(foyer.Invalid, "the name of a site is empty")
+		case strings.Contains(name, ";"):
+			return foyer.Errorf(foyer.Invalid, `the name %q holds a ";", which separates sites in a file; leave it out`, name)
+		case taken[folded] != "":
+			return foyer.Errorf(foyer.Conflict, "%q is a name of the site %q already", name, taken[folded])
+		}
+	}
+	return nil
+}
+
+// Sites lists an organization's sites.
+func (s *Store) Sites(ctx context.Context, caller foyer.Caller, org foyer.OrgID) (sites []foyer.Site, err error) {
+	err = s.View(ctx, caller, org, func(b *Book) error {
+		sites = b.Sites
+		return nil
+	})
+	return sites, err
+}
+
+func readSites(t *txn, org foyer.OrgID) (sites []foyer.Site, err error) {
+	err = t.each(`SELECT id, name, aliases FROM site WHERE org = $1 ORDER BY id`, []any{org}, func(rows *sql.Rows) error {
+		var site foyer.Site
+		var aliases []byte
+		if err := rows.Scan(&site.ID, &site.Name, &aliases); err != nil {
+			return err
+		}
+		sites = append(sites, site)
+		return json.Unmarshal(aliases, &sites[len(sites)-1].Aliases)
+	})
+	return sites, err
+}
+
+// CreateSource makes a source. foyer.Conflict where the organization has one of that name.
+func (s *Store) CreateSource(ctx context.Context, caller foyer.Caller, org foyer.OrgID, source foyer.Source) (foyer.Source, error) {
+	err := s.changeSettings(ctx, caller, org, "create the source", func(t *txn) (err error) {
+		source, err = createSource(t, s, org, source)
+		return err
+	})
+	return source, err
+}
+
+func createSource(t *txn, s *Store, org foyer.OrgID, source foyer.Source) (foyer.Source, error) {
+	source.Name = strings.TrimSpace(source.Name)
+	if source.Name == "" {
+		return source, foyer.Errorf(foyer.Invalid, "the name of the source is empty")
+	}
+	var taken int
+	if err := t.get(`SELECT COUNT(*) FROM source WHERE org = $1 AND name = $2`, []any{org, source.Name}, &taken); err != nil {
+		return source, err
+	}
+	if taken > 0 {
+		return source, foyer.Errorf(foyer.Conflict, "there is a source %q already; give another name", source.Name)
+	}
+	id, err := takeID(t, org, "next_source")
+	if err != nil {
+		return source, err
+	}
+	source.ID, source.CreatedAt = foyer.SourceID(id), s.clock()
+	headers, err := json.Marshal(source.Headers)
+	if err != nil {
+		return source, err
+	}
+	const q = `INSERT INTO source (org, id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	return source, t.exec(q, org, source.ID, source.Name, source.Kind, source.Site, source.Priority, millis(source.CreatedAt),
+		flag(source.LeaveHandMade), flag(source.Windows1252), string(headers))
+}
+
+// Sources lists an organization's sources.
+func (s *Store) Sources(ctx context.Context, caller foyer.Caller, org foyer.OrgID) (sources []foyer.Source, err error) {
+	err = s.View(ctx, caller, org, func(b *Book) error {
+		sources = b.Sources
+		return nil
+	})
+	return sources, err
+}
+
+func readSources(t *txn, org foyer.OrgID) (sources []foyer.Source, err error) {
+	const q = `SELECT id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers FROM source WHERE org = $1 ORDER BY id`
+	err = t.each(q, []any{org}, func(rows *sql.Rows) error {
+		var source foyer.Source
+		var created int64
+		var headers []byte
+		err := rows.Scan(&source.ID, &source.Name, &source.Kind, &source.Site, &source.Priority, &created, &source.LeaveHandMade, &source.Windows1252, &headers)
+		if err != nil {
+			return err
+		}
+		source.CreatedAt = fromMillis(created)
+		if err := json.Unmarshal(headers, &source.Headers); err != nil {
+			return err
+		}
+		sources = append(sources, source)
+		return nil
+	})
+	return sources, err
+}
+
+// defaultSource returns the CSV source that keys without a named source belong to: the organization's, or the site's; it is made once.
+func (s *Store) defaultSource(t *txn, org foyer.OrgID, site foyer.SiteID) (foyer.Source, error) {
+	name := "csv"
+	if site != 0 {
+		var siteName string
+		err := t.get(`SELECT name FROM site WHERE org = $1 AND id = $2`, []any{org, site}, &siteName)
+		if errors.Is(err, sql.ErrNoRows) {
+			return foyer.Source{}, foyer.Errorf(foyer.NotFound, "there is no site %v", site)
+		}
+		if err != nil {
+			return foyer.Source{}, err
+		}
+		name = "csv " + siteName
+	}
+	sources, err := readSources(t, org)
+	if err != nil {
+		return foyer.Source{}, err
+	}
+	for _, source := range sources {
+		if source.Name == name && source.Kind == foyer.CSV && source.Site == site {
+			return source, nil
+		}
+	}
+	source, err := createSource(t, s, org, foyer.Source{Name: name, Kind: foyer.CSV, Site: site})
+	if err != nil {
+		return source, fmt.Errorf("make the default source: %w", err)
+	}
+	return source, t.exec(`UPDATE book SET version = version + 1, settings = settings + 1 WHERE org = $1`, org)
+}

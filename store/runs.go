@@ -1,0 +1,124 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"foyer"
+)
+
+const runColumns = `id, kind, source, actor, address, status, started_at, finished_at, counts, problems, message, digest, book`
+
+// nextRun returns the number of the next run. The transaction must hold the organization's book.
+func nextRun(t *txn, org foyer.OrgID) (id foyer.RunID, err error) {
+	err = t.get(`SELECT COALESCE(MAX(id), 0) + 1 FROM run WHERE org = $1`, []any{org}, &id)
+	return id, err
+}
+
+func insertRun(t *txn, org foyer.OrgID, r *foyer.Run) error {
+	counts, err := json.Marshal(r.Counts)
+	if err != nil {
+		return err
+	}
+	problems := []byte("[]")
+	if len(r.Problems) > 0 {
+		if problems, err = json.Marshal(r.Problems); err != nil {
+			return err
+		}
+	}
+	digest := append([]byte{}, r.Digest...)
+	const q = `INSERT INTO run (org, ` + runColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+	return t.exec(q, org, r.ID, r.Kind, r.Source, r.Actor, r.Address, r.Status, millis(r.Started), millis(r.Finished),
+		string(counts), string(problems), r.Message, digest, r.Book)
+}
+
+func scanRun(rows *sql.Rows) (*foyer.Run, error) {
+	r := &foyer.Run{}
+	var started, finished int64
+	var counts, problems []byte
+	err := rows.Scan(&r.ID, &r.Kind, &r.Source, &r.Actor, &r.Address, &r.Status, &started, &finished, &counts, &problems, &r.Message, &r.Digest, &r.Book)
+	r.Started, r.Finished = fromMillis(started), fromMillis(finished)
+	if err != nil {
+		return nil, err
+	}
+	return r, errors.Join(json.Unmarshal(counts, &r.Counts), json.Unmarshal(problems, &r.Problems))
+}
+
+func readRuns(t *txn, query string, args ...any) (runs []*foyer.Run, err error) {
+	err = t.each(`SELECT `+runColumns+` FROM run `+query, args, func(rows *sql.Rows) error {
+		r, err := scanRun(rows)
+		runs = append(runs, r)
+		return err
+	})
+	return runs, err
+}
+
+func readRun(t *txn, org foyer.OrgID, id foyer.RunID) (*foyer.Run, error) {
+	runs, err := readRuns(t, `WHERE org = $1 AND id = $2`, org, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(runs) == 0 {
+		return nil, foyer.Errorf(foyer.NotFound, "there is no run %v in this organization; foyer run list shows them", id)
+	}
+	return runs[0], nil
+}
+
+// LastApplied returns the run that applied the source's last delivery; nil where there was none.
+func (b *Book) LastApplied(source foyer.SourceID) (*foyer.Run, error) {
+	runs, err := readRuns(b.t, `WHERE org = $1 AND source = $2 AND status = $3 ORDER BY id DESC LIMIT 1`, b.Org.ID, source, foyer.Applied)
+	if err != nil || len(runs) == 0 {
+		return nil, err
+	}
+	return runs[0], nil
+}
+
+// RecordRun stores a run that changed nothing: a refused one. It gets its ID and its end.
+func (s *Store) RecordRun(ctx context.Context, caller foyer.Caller, org foyer.OrgID, r *foyer.Run) error {
+	if err := caller.MaySync(org, r.Source); err != nil {
+		return err
+	}
+	return s.transact(ctx, "record the run", func(t *txn) (err error) {
+		if r.ID, err = nextRun(t, org); err != nil {
+			return err
+		}
+		if err := t.get(`SELECT version FROM book WHERE org = $1`, []any{org}, &r.Book); err != nil {
+			return err
+		}
+		r.Finished = s.clock()
+		return insertRun(t, org, r)
+	})
+}
+
+// Run returns one run with its problems; foyer.NotFound where the organization has none of that id.
+func (s *Store) Run(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id foyer.RunID) (r *foyer.Run, err error) {
+	if err := caller.May(foyer.ReadBook, org); err != nil {
+		return nil, err
+	}
+	err = s.snapshot(ctx, "read the run", func(t *txn) error {
+		r, err = readRun(t, org, id)
+		return err
+	})
+	return r, err
+}
+
+// Runs returns an organization's syncs, the newest first, at most limit of them (0: all); with edits, the acts of persons too.
+func (s *Store) Runs(ctx context.Context, caller foyer.Caller, org foyer.OrgID, limit int, edits bool) (runs []*foyer.Run, err error) {
+	if err := caller.May(foyer.ReadBook, org); err != nil {
+		return nil, err
+	}
+	if limit <= 0 {
+		limit = -1
+	}
+	err = s.snapshot(ctx, "list the runs", func(t *txn) error {
+		query := `WHERE org = $1 AND kind <> 'edit' ORDER BY id DESC LIMIT $2`
+		if edits {
+			query = `WHERE org = $1 ORDER BY id DESC LIMIT $2`
+		}
+		runs, err = readRuns(t, query, org, limit)
+		return err
+	})
+	return runs, err
+}

@@ -1,0 +1,234 @@
+// Package store keeps the address books in a database: SQLite, one file beside the server.
+//
+// Each exported method takes the Caller and checks what it may do beside the data, owns its transaction, and filters by
+// organization; none can be called without naming one, but for the operator's lists. Failures that a user can act on are *foyer.Error;
+// a database that is locked, full or away is of kind foyer.Busy.
+//
+// A book is changed in one way only: Update reads a snapshot, lets a function decide what to write, and writes it in one
+// durable transaction, unless the book changed in between, then it starts over.
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"foyer"
+	"foyer/vault"
+)
+
+//go:embed migrations/sqlite/*.sql
+var migrations embed.FS
+
+// Config says which database to open. Dir and Vault are needed.
+type Config struct {
+	Dir   string       // the data folder; the database is foyer.db in it
+	Vault *vault.Vault // the pepper, which is not in the database
+	Clock foyer.Clock  // nil: time.Now
+}
+
+// Store is an open database. It may be used by many goroutines, and other processes may have the same database open.
+type Store struct {
+	write *sql.DB // one connection: SQLite has one writer
+	read  *sql.DB
+	vault *vault.Vault
+	clock foyer.Clock
+	locks orgLocks
+}
+
+// busyTimeout is how long a write waits for another process, and a sync for another one of its organization.
+const busyTimeout = 30 * time.Second
+
+// Open opens the database in the data folder, makes it where there is none, and brings its schema up to date.
+// A database that was made with another pepper is refused.
+func Open(ctx context.Context, c Config) (*Store, error) {
+	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the data folder: %w", err)
+	}
+	path := filepath.Join(c.Dir, "foyer.db")
+	if err := makePrivate(path); err != nil {
+		return nil, err
+	}
+	s := &Store{vault: c.Vault, clock: c.Clock}
+	if s.clock == nil {
+		s.clock = time.Now
+	}
+	var err error
+	if s.write, err = sql.Open("sqlite", dsn(path, "_txlock", "immediate")); err != nil {
+		return nil, err
+	}
+	s.write.SetMaxOpenConns(1)
+	if s.read, err = sql.Open("sqlite", dsn(path, "_pragma", "query_only(1)")); err != nil {
+		return nil, err
+	}
+	s.read.SetMaxOpenConns(8)
+	if err := s.migrate(ctx); err != nil {
+		s.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	if err := s.checkPepper(ctx); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// makePrivate creates the database's file so that only its owner can read it: the names in it are nobody else's business.
+func makePrivate(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open the database: %w", err)
+	}
+	return f.Close()
+}
+
+func dsn(path, key, value string) string {
+	q := url.Values{"_pragma": {
+		"busy_timeout(" + fmt.Sprint(busyTimeout.Milliseconds()) + ")", "journal_mode(WAL)", "synchronous(FULL)",
+		"cache_size(-16384)", "temp_store(MEMORY)", "secure_delete(FAST)",
+	}}
+	q.Add(key, value)
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
+}
+
+// migrate applies what is missing of the schema. Two processes that start at once race; the one that loses looks again.
+func (s *Store) migrate(ctx context.Context) error {
+	dir, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir)
+	if err != nil {
+		return err
+	}
+	for try := 0; ; try++ {
+		pending, err := p.HasPending(ctx)
+		if err == nil && !pending {
+			return nil
+		}
+		if err == nil {
+			_, err = p.Up(ctx)
+		}
+		if err == nil || try == 20 {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+// checkPepper compares the pepper with the one that the database was made with, and notes it in a new one.
+func (s *Store) checkPepper(ctx context.Context) error {
+	check := s.vault.Check()
+	_, err := s.write.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('pepper', $1) ON CONFLICT DO NOTHING`, check)
+	if err != nil {
+		return busy("open the database", err)
+	}
+	var kept string
+	if err := s.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'pepper'`).Scan(&kept); err != nil {
+		return busy("open the database", err)
+	}
+	if kept != check {
+		return errors.New("this database was made with another pepper: put its keys/pepper (or FOYER_PEPPER) back; with a new one no customer's key would work")
+	}
+	return nil
+}
+
+// Close closes the database. Running transactions are finished or rolled back first.
+func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+
+// transact runs fn in a writing transaction, all or nothing; when it returns nil, what fn wrote is on disk.
+func (s *Store) transact(ctx context.Context, doing string, fn func(*txn) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return busy(doing, err)
+	}
+	defer tx.Rollback()
+	if err := fn(newTxn(ctx, tx)); err != nil {
+		return busy(doing, err)
+	}
+	return busy(doing, tx.Commit())
+}
+
+// snapshot runs fn on one consistent state of the database.
+func (s *Store) snapshot(ctx context.Context, doing string, fn func(*txn) error) error {
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return busy(doing, err)
+	}
+	defer tx.Rollback()
+	return busy(doing, fn(newTxn(ctx, tx)))
+}
+
+// busy gives an error of the database its kind: what may succeed later is foyer.Busy, the rest stays internal and gets doing in front.
+func busy(doing string, err error) error {
+	var known *foyer.Error
+	var code *sqlite.Error
+	switch {
+	case err == nil || errors.As(err, &known):
+		return err
+	case errors.As(err, &code):
+		switch code.Code() & 0xff {
+		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+			return retryable("the database is busy; nothing was changed, try again", doing, err)
+		case sqlite3.SQLITE_FULL:
+			return retryable("the disk is full; nothing was changed", doing, err)
+		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
+			return retryable("the database cannot be written now; nothing was changed", doing, err)
+		}
+	case errors.Is(err, context.DeadlineExceeded):
+		return retryable("the database did not answer in time; nothing was changed, try again", doing, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+func retryable(message, doing string, err error) error {
+	return &foyer.Error{Kind: foyer.Busy, Message: message, Err: fmt.Errorf("%s: %w", doing, err), RetryAfter: busyTimeout}
+}
+
+// millis and fromMillis are how times are stored: milliseconds since 1970, UTC; 0 is the zero time.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+// values returns the text "($1, $2), ($3, $4)" for so many rows and columns.
+func values(rows, columns int) string {
+	var b strings.Builder
+	for n := range rows * columns {
+		switch {
+		case n == 0:
+			b.WriteString("(")
+		case n%columns == 0:
+			b.WriteString("), (")
+		default:
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "$%d", n+1)
+	}
+	b.WriteString(")")
+	return b.String()
+}
+
+// Now returns the time by the store's clock, which is the one that its rows are stamped with.
+func (s *Store) Now() time.Time { return s.clock() }
