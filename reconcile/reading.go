@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
+	"strings"
 
 	"foyer"
 	"foyer/store"
@@ -106,9 +107,9 @@ func (r *reading) addBad(row *foyer.Row) {
 	}
 	b.name = foyer.FullName(row.Values[foyer.DisplayName], row.Values[foyer.FirstName], row.Values[foyer.LastName])
 	for i := range b.emails {
-		b.emails[i] = string([]byte(b.emails[i])) // the row is reused
+		b.emails[i] = strings.Clone(b.emails[i]) // the row is reused
 	}
-	b.name, b.externalID = string([]byte(b.name)), string([]byte(b.externalID))
+	b.name, b.externalID = strings.Clone(b.name), strings.Clone(b.externalID)
 	r.bad = append(r.bad, b)
 }
 
@@ -194,7 +195,7 @@ func (p *problems) add(found ...foyer.Problem) {
 		}
 		*count++
 		if len(*kept) < foyer.MaxProblems {
-			problem.Value, problem.Column = string([]byte(problem.Value)), string([]byte(problem.Column)) // the row is reused
+			problem.Value, problem.Column = strings.Clone(problem.Value), strings.Clone(problem.Column) // the row is reused
 			*kept = append(*kept, problem)
 		}
 	}

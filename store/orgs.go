@@ -299,3 +299,12 @@ func (s *Store) defaultSource(t *txn, org foyer.OrgID, site foyer.SiteID) (foyer
 	}
 	return source, t.exec(`UPDATE book SET version = version + 1, settings = settings + 1 WHERE org = $1`, org)
 }
+
+// OrgOf returns the organization of a caller that has one: a key's.
+func (s *Store) OrgOf(ctx context.Context, caller foyer.Caller) (o foyer.Org, err error) {
+	err = s.snapshot(ctx, "read the organization", func(t *txn) error {
+		o, err = readOrg(t, caller.Org)
+		return err
+	})
+	return o, err
+}

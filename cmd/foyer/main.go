@@ -1,0 +1,153 @@
+// Command foyer keeps the address books of visitor management in step with the directories of the organizations that use it.
+//
+// It is the server (serve), the administration on the server's machine (org, site, source, key, entry, run), and a
+// demonstration of all that (demo). Configuration is read here and nowhere else: flags, and environment variables named FOYER_….
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"os/user"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"foyer"
+	"foyer/oauth"
+	"foyer/store"
+	"foyer/vault"
+)
+
+// cli is the command line.
+type cli struct {
+	Data string `help:"Folder of the database, certificates and keys; foyer-data unless given, for the demo a temporary one." type:"path" placeholder:"DIR"`
+	JSON bool   `help:"Print one JSON document instead of text." name:"json"`
+
+	Demo   demoCmd   `cmd:"" help:"Show it: start a server, send the sample file as a customer's script does, print the replies."`
+	Serve  serveCmd  `cmd:"" help:"Run the server."`
+	Org    orgCmd    `cmd:"" help:"Organizations: the customers, each with an address book of its own."`
+	Site   siteCmd   `cmd:"" help:"Sites: the locations of an organization."`
+	Source sourceCmd `cmd:"" help:"Sources: the feeds into an organization's book."`
+	Key    keyCmd    `cmd:"" help:"Keys: the client ids and secrets that the customers' scripts use."`
+	Entry  entryCmd  `cmd:"" help:"Entries: the people in an address book."`
+	Run    runCmd    `cmd:"" help:"Runs: what each sync did."`
+}
+
+// app is what the commands run with.
+type app struct {
+	ctx    context.Context
+	cli    *cli
+	out    io.Writer
+	errOut io.Writer
+	log    *slog.Logger
+}
+
+// opened is the data folder, opened.
+type opened struct {
+	*store.Store
+	vault     *vault.Vault
+	authority *oauth.Authority
+	operator  foyer.Caller
+}
+
+func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
+
+// run carries out one command line and returns the exit code: 0 done, 1 it failed, 2 the command line is wrong, 130 interrupted.
+func run(args []string, out, errOut io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c cli
+	exit := -1
+	parser, err := kong.New(&c, kong.Name("foyer"),
+		kong.Description("Foyer keeps the address book of a visitor-management system in step with each customer's directory.\n\nStart with: foyer demo"),
+		kong.DefaultEnvars("FOYER"), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Writers(out, errOut), kong.Exit(func(code int) { exit = code }))
+	if err != nil {
+		fmt.Fprintln(errOut, "foyer:", err)
+		return 1
+	}
+	k, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit // it was asked for help
+	}
+	if err != nil {
+		fmt.Fprintf(errOut, "foyer: %v\nfoyer --help shows the commands; foyer COMMAND --help what one takes\n", err)
+		return 2
+	}
+	a := &app{ctx: ctx, cli: &c, out: out, errOut: errOut, log: slog.New(slog.NewTextHandler(errOut, nil))}
+	if err := k.Run(a); err != nil {
+		return a.fail(err)
+	}
+	return 0
+}
+
+// fail tells the user of an error. What underlies it is shown too: it is the operator's own machine.
+func (a *app) fail(err error) int {
+	if errors.Is(err, context.Canceled) {
+		return 130
+	}
+	if known, ok := errors.AsType[*foyer.Error](err); ok && known.Err == nil {
+		err = known
+	}
+	if a.cli.JSON {
+		a.json(map[string]string{"error": err.Error()})
+	} else {
+		fmt.Fprintln(a.errOut, "foyer:", err)
+	}
+	return 1
+}
+
+// open opens the data folder for a command.
+func (a *app) open() (*opened, error) {
+	if a.cli.Data == "" {
+		a.cli.Data = "foyer-data"
+	}
+	v, err := a.openVault()
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Open(a.ctx, store.Config{Dir: a.cli.Data, Vault: v})
+	if err != nil {
+		return nil, err
+	}
+	return &opened{Store: s, vault: v, authority: oauth.New(s, v, a.log), operator: foyer.Operator(operatorName())}, nil
+}
+
+// openVault takes the pepper from FOYER_PEPPER, else from the data folder.
+func (a *app) openVault() (*vault.Vault, error) {
+	if digits := os.Getenv("FOYER_PEPPER"); digits != "" {
+		v, err := vault.Parse(digits)
+		if err != nil {
+			return nil, fmt.Errorf("FOYER_PEPPER: %w", err)
+		}
+		return v, nil
+	}
+	return vault.Open(a.cli.Data)
+}
+
+// operatorName is who works at the command line, for the log of what was done.
+func operatorName() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return "unknown"
+}
+
+// withOrg opens the data folder and calls fn with the organization of that name, slug or id.
+func (a *app) withOrg(name string, fn func(*opened, foyer.Org) error) error {
+	o, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	org, err := o.FindOrg(a.ctx, o.operator, name)
+	if err != nil {
+		return err
+	}
+	return fn(o, org)
+}

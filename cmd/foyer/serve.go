@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"foyer/certs"
+	"foyer/server"
+)
+
+type serveCmd struct {
+	Listen       string         `help:"Address and port to listen on." default:":8443" placeholder:"ADDR"`
+	PublicURL    *url.URL       `help:"As clients reach the server; its name goes into the certificate." placeholder:"https://HOST" name:"public-url"`
+	TLSCert      string         `help:"Certificate (PEM), the server's first, then what it was issued by. Otherwise one is made." placeholder:"FILE" name:"tls-cert" type:"path"`
+	TLSKey       string         `help:"Its private key (PEM)." placeholder:"FILE" name:"tls-key" type:"path"`
+	BehindProxy  string         `help:"Listen here without TLS besides, for a proxy on this machine: unix:/run/foyer.sock or 127.0.0.1:8080. Needs --trusted-proxy." placeholder:"ADDR"`
+	TrustedProxy []netip.Prefix `help:"Addresses of proxies whose X-Forwarded-For is believed; over a Unix socket the proxy is 127.0.0.1/32." placeholder:"CIDR"`
+}
+
+// Run runs the server until it is interrupted; then it finishes what runs.
+func (c *serveCmd) Run(a *app) error {
+	o, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	defer o.authority.Close()
+	i, err := a.start(o, c)
+	if err != nil {
+		return err
+	}
+	a.printf("Foyer listens on %s", i.url)
+	a.explainTrust(i.certs)
+	return i.serve(a.ctx)
+}
+
+// instance is a server that is ready to serve.
+type instance struct {
+	url       string
+	certs     *certs.Store
+	server    *server.Server
+	listeners []net.Listener
+}
+
+func (i *instance) serve(ctx context.Context) error { return i.server.Serve(ctx, i.listeners...) }
+
+// start opens the listeners of a server. The caller must serve them.
+func (a *app) start(o *opened, c *serveCmd) (*instance, error) {
+	publicURL, hosts := "", []string{}
+	if c.PublicURL != nil {
+		if c.PublicURL.Scheme != "https" || c.PublicURL.Host == "" {
+			return nil, fmt.Errorf("--public-url %q is no https address", c.PublicURL)
+		}
+		publicURL = c.PublicURL.String()
+		hosts = append(hosts, c.PublicURL.Hostname())
+	}
+	if name, err := os.Hostname(); err == nil {
+		hosts = append(hosts, name)
+	}
+	certificates, err := certs.Load(certs.Config{Dir: filepath.Join(a.cli.Data, "tls"), CertFile: c.TLSCert, KeyFile: c.TLSKey, Hosts: hosts, Log: a.log})
+	if err != nil {
+		return nil, err
+	}
+	spool := filepath.Join(a.cli.Data, "spool")
+	if err := os.MkdirAll(spool, 0o700); err != nil {
+		return nil, fmt.Errorf("make the folder for uploads: %w", err)
+	}
+	l, err := net.Listen("tcp", c.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", c.Listen, err)
+	}
+	i := &instance{url: urlOf(l.Addr()), certs: certificates, listeners: []net.Listener{tls.NewListener(l, certificates.TLSConfig())}}
+	if c.BehindProxy != "" {
+		plain, err := c.listenPlain()
+		if err != nil {
+			l.Close()
+			return nil, err
+		}
+		i.listeners = append(i.listeners, plain)
+	}
+	i.server = server.New(server.Config{Store: o.Store, Authority: o.authority, Log: a.log, SpoolDir: spool, PublicURL: publicURL, TrustedProxies: c.TrustedProxy})
+	return i, nil
+}
+
+// listenPlain listens without TLS where only this machine can connect.
+func (c *serveCmd) listenPlain() (net.Listener, error) {
+	if len(c.TrustedProxy) == 0 {
+		return nil, fmt.Errorf("--behind-proxy needs --trusted-proxy: name the proxy, as 127.0.0.1/32")
+	}
+	if path, ok := strings.CutPrefix(c.BehindProxy, "unix:"); ok {
+		os.Remove(path)
+		return net.Listen("unix", path)
+	}
+	address, err := netip.ParseAddrPort(c.BehindProxy)
+	if err != nil || !address.Addr().IsLoopback() {
+		return nil, fmt.Errorf("--behind-proxy %q is neither unix:PATH nor a loopback address with a port: without TLS nothing may leave this machine", c.BehindProxy)
+	}
+	return net.Listen("tcp", c.BehindProxy)
+}
+
+// urlOf returns the address of a listener as one can type it on this machine.
+func urlOf(address net.Addr) string {
+	host, port, err := net.SplitHostPort(address.String())
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && (ip.IsUnspecified() || ip.IsLoopback())) {
+		host = "localhost"
+	}
+	return "https://" + net.JoinHostPort(host, port)
+}
+
+// explainTrust says how clients come to trust a certificate that was made here.
+func (a *app) explainTrust(certificates *certs.Store) {
+	ca := certificates.CAFile()
+	if ca == "" {
+		return
+	}
+	a.printf("Its certificate was made here. Clients trust it once they trust %s:", ca)
+	a.printf("  Windows:  Import-Certificate -FilePath ca.pem -CertStoreLocation Cert:\\LocalMachine\\Root")
+	a.printf("  Debian:   cp ca.pem /usr/local/share/ca-certificates/foyer.crt && update-ca-certificates")
+	a.printf("  curl:     curl --cacert %s …", ca)
+	a.printf("A certificate that clients trust already: --tls-cert FILE --tls-key FILE")
+}

@@ -1,0 +1,266 @@
+// Package server puts Foyer's parts on one TLS listener. It is the one place that turns an error into a reply.
+//
+// A request gets an id, a line in the log, and a bounded body. The handlers return errors; fail.go maps the kind of an error to
+// the shape that the path promises: RFC 6749's JSON on the token endpoint, RFC 9457's elsewhere. There is never a redirect: the programs
+// that upload would follow it without their body or their token.
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"path"
+	"strings"
+	"time"
+
+	"foyer"
+	"foyer/csvfile"
+	"foyer/oauth"
+	"foyer/store"
+)
+
+// Config says what a Server serves. Store, Authority and Log are needed.
+type Config struct {
+	Store          *store.Store
+	Authority      *oauth.Authority
+	Log            *slog.Logger
+	SpoolDir       string // where large uploads wait until they are applied; empty: the system's folder for temporary files
+	PublicURL      string // as clients reach the server: https://foyer.example.com
+	TrustedProxies []netip.Prefix
+	Limits         Limits
+}
+
+// Limits bound what one request may cost. A zero means the default.
+type Limits struct {
+	Body int64 // bytes of a file; 256 MiB
+	CSV  csvfile.Limits
+}
+
+// defaultBody is the most that a file may have, in bytes.
+const defaultBody = 256 << 20
+
+// Server answers requests.
+type Server struct {
+	Config
+	routes map[string]route
+}
+
+// route is a path: its method, and how it is answered and fails.
+type route struct {
+	method string
+	handle func(http.ResponseWriter, *http.Request) error
+	fail   func(http.ResponseWriter, *http.Request, error)
+}
+
+// New returns a server.
+func New(c Config) *Server {
+	if c.Limits.Body <= 0 {
+		c.Limits.Body = defaultBody
+	}
+	s := &Server{Config: c}
+	s.routes = map[string]route{
+		"/auth/connect/token":                     {http.MethodPost, s.token, failOAuth},
+		"/auth/connect/revoke":                    {http.MethodPost, s.revoke, failOAuth},
+		"/.well-known/oauth-authorization-server": {http.MethodGet, s.metadata, failProblem},
+		"/addressbook/uploadcsv":                  {http.MethodPost, s.upload, failProblem},
+		"/healthz":                                {http.MethodGet, s.health, failProblem},
+		"/":                                       {http.MethodGet, s.welcome, failProblem},
+	}
+	return s
+}
+
+// ServeHTTP answers one request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	entry := &logEntry{id: rand.Text()[:12]}
+	r = r.WithContext(context.WithValue(r.Context(), logKey{}, entry))
+	out := &recorder{ResponseWriter: w}
+	out.Header().Set("Strict-Transport-Security", "max-age=63072000")
+	out.Header().Set("X-Content-Type-Options", "nosniff")
+	out.Header().Set("X-Request-Id", entry.id)
+	defer func() {
+		if fault := recover(); fault != nil {
+			s.Log.Error("panic", "request", entry.id, "fault", fault)
+			entry.err = fmt.Errorf("panic: %v", fault)
+			failProblem(out, r, entry.err)
+		}
+		s.logRequest(r, out, entry, time.Since(start))
+	}()
+	s.answer(out, r, entry)
+}
+
+func (s *Server) answer(w http.ResponseWriter, r *http.Request, entry *logEntry) {
+	route, ok := s.routes[path.Clean("/"+r.URL.Path)]
+	switch {
+	case !ok:
+		entry.err = foyer.Errorf(foyer.NotFound, "there is nothing at %s; the upload is at /addressbook/uploadcsv, the token at /auth/connect/token", r.URL.Path)
+		drain(r)
+		failProblem(w, r, entry.err)
+	case r.Method != route.method && !(route.method == http.MethodGet && r.Method == http.MethodHead):
+		w.Header().Set("Allow", route.method)
+		entry.err = &methodError{&failure{foyer.Errorf(foyer.Malformed, "%s takes %s, not %s", r.URL.Path, route.method, r.Method)}}
+		drain(r)
+		route.fail(w, r, entry.err)
+	default:
+		if entry.err = route.handle(w, r); entry.err != nil {
+			route.fail(w, r, entry.err)
+		}
+	}
+}
+
+// methodError is an error about the request's method (405).
+type methodError struct{ *failure }
+
+// logEntry is what a handler adds to its request's line in the log.
+type logEntry struct {
+	id     string
+	caller string
+	run    string
+	err    error
+}
+
+type logKey struct{}
+
+func logOf(r *http.Request) *logEntry {
+	if entry, ok := r.Context().Value(logKey{}).(*logEntry); ok {
+		return entry
+	}
+	return &logEntry{}
+}
+
+// logRequest writes a request's line: ids, no personal data. The cause of a fault goes with it.
+func (s *Server) logRequest(r *http.Request, w *recorder, entry *logEntry, took time.Duration) {
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("request", entry.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.Int("status", w.status), slog.Int64("ms", took.Milliseconds()), slog.String("from", s.clientAddress(r).String()),
+	}
+	if entry.caller != "" {
+		attrs = append(attrs, slog.String("caller", entry.caller))
+	}
+	if entry.run != "" {
+		attrs = append(attrs, slog.String("run", entry.run))
+	}
+	if entry.err != nil {
+		kind := foyer.KindOf(entry.err)
+		if kind == foyer.Internal || kind == foyer.Busy {
+			level = slog.LevelError
+			attrs = append(attrs, slog.String("error", entry.err.Error()))
+		}
+	}
+	s.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// recorder remembers the status of a reply.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes and sends the status.
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends a part of the reply.
+func (w *recorder) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// clientAddress returns whom a request comes from: the peer, or behind a trusted proxy the rightmost address of X-Forwarded-For that is no
+// trusted proxy's. Over a Unix socket it is 127.0.0.1.
+func (s *Server) clientAddress(r *http.Request) netip.Addr {
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	address := peer.Addr().Unmap()
+	if err != nil {
+		address = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(hops) - 1; i >= 0 && s.trusted(address); i-- {
+		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		address = hop.Unmap()
+	}
+	return address
+}
+
+func (s *Server) trusted(address netip.Addr) bool {
+	for _, prefix := range s.TrustedProxies {
+		if prefix.Contains(address) {
+			return true
+		}
+	}
+	return false
+}
+
+// Timeouts of a connection.
+const (
+	headerTimeout   = 10 * time.Second
+	idleTimeout     = 2 * time.Minute
+	shutdownTimeout = 2 * time.Minute
+	maxHeader       = 32 << 10
+)
+
+// Serve answers on the listeners until ctx ends; then it takes no more requests, finishes those that run, applies among them, and returns.
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
+	h := &http.Server{
+		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		ErrorLog: slog.NewLogLogger(handshakeHints{s.Log.Handler()}, slog.LevelWarn),
+	}
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { ended <- h.Serve(l) }()
+	}
+	select {
+	case err := <-ended:
+		h.Close()
+		return err
+	case <-ctx.Done():
+	}
+	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	s.Log.Info("shutting down; running syncs are finished first")
+	if err := h.Shutdown(wait); err != nil && !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("shut down: %w", err)
+	}
+	return nil
+}
+
+// handshakeHints adds to the log of a handshake that failed for TLS 1.0 or 1.1 what the customer has to do.
+type handshakeHints struct{ slog.Handler }
+
+// Handle passes a record on, with a hint where it is about an old version of TLS.
+func (h handshakeHints) Handle(ctx context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "unsupported versions") {
+		r.AddAttrs(slog.String("hint", "the client offered no TLS 1.2: on an old Windows the script must set [System.Net.ServicePointManager]::SecurityProtocol to Tls12 before its first call"))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=us-ascii")
+	_, err := w.Write([]byte("ok\n"))
+	return err
+}
+
+func (s *Server) welcome(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=us-ascii")
+	_, err := w.Write([]byte("This is Foyer. Scripts get a token at POST /auth/connect/token and send their file to POST /addressbook/uploadcsv.\n"))
+	return err
+}

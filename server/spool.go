@@ -1,0 +1,203 @@
+package server
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"foyer"
+	"foyer/csvfile"
+)
+
+// spool holds an uploaded file until it is applied: in memory while it is small, else in a file that has no name any more, so
+// that nothing of it stays whatever happens to the process.
+type spool struct {
+	dir     string
+	limit   int64
+	sniffer csvfile.Sniffer
+	digest  hash.Hash
+	memory  []byte
+	file    *os.File
+	size    int64
+}
+
+// spoolMemory is how much of a file is held in memory, in bytes.
+const spoolMemory = 1 << 20
+
+func newSpool(dir string, limit int64) *spool {
+	return &spool{dir: dir, limit: limit, digest: sha256.New()}
+}
+
+// Write takes the next bytes of the file.
+func (s *spool) Write(p []byte) (int, error) {
+	if s.size += int64(len(p)); s.size > s.limit {
+		return 0, foyer.Errorf(foyer.TooLarge, "the file is larger than %d MiB; send only the people and the columns that visitors need", s.limit>>20)
+	}
+	s.sniffer.Write(p)
+	s.digest.Write(p)
+	if s.file == nil && s.size <= spoolMemory {
+		s.memory = append(s.memory, p...)
+		return len(p), nil
+	}
+	if err := s.openFile(); err != nil {
+		return 0, err
+	}
+	return s.file.Write(p)
+}
+
+func (s *spool) openFile() error {
+	if s.file != nil {
+		return nil
+	}
+	f, err := os.CreateTemp(s.dir, "upload-*")
+	if err != nil {
+		return &foyer.Error{Kind: foyer.Busy, Message: "the upload could not be stored; nothing was changed, try again", Err: err, RetryAfter: time.Minute}
+	}
+	os.Remove(f.Name())
+	s.file = f
+	_, err = f.Write(s.memory)
+	s.memory = nil
+	return err
+}
+
+// reader returns the bytes of the file from the first on.
+func (s *spool) reader() io.Reader {
+	if s.file == nil {
+		return bytes.NewReader(s.memory)
+	}
+	return io.NewSectionReader(s.file, 0, s.size)
+}
+
+// Close gives the space back.
+func (s *spool) Close() error {
+	if s.file == nil {
+		return nil
+	}
+	return s.file.Close()
+}
+
+// bodyTypes are the media types of a file that is the body itself. The seed's WebClient labels it as a form when it is told to.
+var bodyTypes = map[string]bool{
+	"text/csv": true, "application/csv": true, "text/plain": true, "application/octet-stream": true,
+	"application/x-www-form-urlencoded": true, "application/vnd.ms-excel": true, "": true,
+}
+
+// receive reads the uploaded file to its end. A file that is cut short, compressed, too large, or not there is an error.
+func (s *Server) receive(r *http.Request) (*spool, error) {
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, foyer.Errorf(foyer.Unsupported, "the body is compressed (%s); send the CSV as it is", coding)
+	}
+	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && r.Header.Get("Content-Type") != "" {
+		return nil, foyer.Errorf(foyer.Unsupported, "the Content-Type %q cannot be read; send multipart/form-data or text/csv", r.Header.Get("Content-Type"))
+	}
+	out := newSpool(s.SpoolDir, s.Limits.Body)
+	switch {
+	case kind == "multipart/form-data" && params["boundary"] != "":
+		err = receiveParts(multipart.NewReader(r.Body, params["boundary"]), out)
+	case bodyTypes[kind]:
+		_, err = io.Copy(out, r.Body)
+	default:
+		err = foyer.Errorf(foyer.Unsupported, "the Content-Type %q is not read here; send multipart/form-data or text/csv", kind)
+	}
+	if err == nil {
+		err = out.sniffer.Err()
+	}
+	if err != nil {
+		out.Close()
+		return nil, bodyError(err)
+	}
+	return out, nil
+}
+
+// receiveParts reads the one file of a multipart body. Its name and type mean nothing: .NET puts there what the script set for the request.
+func receiveParts(parts *multipart.Reader, out *spool) error {
+	files := 0
+	for {
+		part, err := parts.NextRawPart()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		var to io.Writer = io.Discard
+		if strings.Contains(strings.ToLower(part.Header.Get("Content-Disposition")), "filename") {
+			if files++; files > 1 {
+				return foyer.Errorf(foyer.Malformed, "the body holds more than one file; send one")
+			}
+			to = out
+		}
+		if _, err := io.Copy(to, part); err != nil {
+			return err
+		}
+	}
+	if files == 0 {
+		return foyer.Errorf(foyer.Malformed, "the body holds no file: send it as a file part of multipart/form-data, or as the body with Content-Type text/csv")
+	}
+	return nil
+}
+
+// bodyError says of an error of the connection that the body was cut short.
+func bodyError(err error) error {
+	if _, ok := errors.AsType[*foyer.Error](err); ok {
+		return err
+	}
+	return foyer.Errorf(foyer.Malformed, "the body was cut short: the upload did not arrive whole; nothing was changed, send it again").Because(err)
+}
+
+// drainLimit bounds what is read of a body that is refused, and drainTime how long. A client like .NET's or Mono's that is answered before it
+// has sent its body sees a broken connection instead of the answer.
+const (
+	drainLimit = 64 << 20
+	drainTime  = 30 * time.Second
+)
+
+func drain(r *http.Request) {
+	stop := time.Now().Add(drainTime)
+	buffer := make([]byte, 32<<10)
+	for total := 0; total < drainLimit && time.Now().Before(stop); {
+		n, err := r.Body.Read(buffer)
+		if total += n; err != nil {
+			return
+		}
+	}
+}
+
+// stallTimeout is how long a client may take between two parts of its body, bodyTimeout for the whole.
+const (
+	stallTimeout = 30 * time.Second
+	bodyTimeout  = 15 * time.Minute
+)
+
+// timedBody cuts a client that is too slow: without a read deadline net/http waits for ever.
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	end     time.Time
+}
+
+func newTimedBody(w http.ResponseWriter, r *http.Request) io.ReadCloser {
+	return &timedBody{r.Body, http.NewResponseController(w), time.Now().Add(bodyTimeout)}
+}
+
+// Read reads the next part of the body.
+func (b *timedBody) Read(p []byte) (int, error) {
+	deadline := time.Now().Add(stallTimeout)
+	if deadline.After(b.end) {
+		deadline = b.end
+	}
+	if err := b.control.SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, fmt.Errorf("set the deadline: %w", err)
+	}
+	return b.ReadCloser.Read(p)
+}
