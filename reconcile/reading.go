@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"foyer"
+	"foyer/match"
 	"foyer/store"
 )
 
@@ -52,6 +53,9 @@ func newReading(claims *store.Claims, key []byte, settings int64, noSkip bool) *
 func (r *reading) read(row *foyer.Row) error {
 	r.counts.Rows++
 	r.problems.add(row.Problems...)
+	if len(row.Mentions) > 0 && !row.Bad {
+		r.checkEmail(row)
+	}
 	switch {
 	case row.Bad:
 		r.addBad(row)
@@ -70,6 +74,15 @@ func (r *reading) read(row *foyer.Row) error {
 	}
 	r.pending = append(r.pending, pendingRow{r.rows.add(r.hashed[r.prefix:]), int32(row.Line), hash})
 	return nil
+}
+
+// checkEmail makes a row bad at once where its email cannot be read but other cells hold one: those may say who it is (R15).
+func (r *reading) checkEmail(row *foyer.Row) {
+	email := row.Values[foyer.Email]
+	if _, err := match.Email(email); err != nil {
+		r.problems.add(foyer.Problem{Line: row.Line, Column: foyer.Email.Label(), Value: email, Message: err.Error(), Error: true})
+		row.Bad = true
+	}
 }
 
 func (r *reading) sum() foyer.Hash {
@@ -101,15 +114,13 @@ func (r *reading) seen(hash foyer.Hash, line int) bool {
 }
 
 func (r *reading) addBad(row *foyer.Row) {
-	b := badRow{emails: row.Mentions, externalID: row.ExternalID}
-	if email := row.Values[foyer.Email]; email != "" {
-		b.emails = append([]string{email}, b.emails...)
+	name := foyer.FullName(row.Values[foyer.DisplayName], row.Values[foyer.FirstName], row.Values[foyer.LastName])
+	b := badRow{name: strings.Clone(name), externalID: strings.Clone(row.ExternalID)} // the row is reused
+	for _, email := range append([]string{row.Values[foyer.Email]}, row.Mentions...) {
+		if email != "" {
+			b.emails = append(b.emails, strings.Clone(email))
+		}
 	}
-	b.name = foyer.FullName(row.Values[foyer.DisplayName], row.Values[foyer.FirstName], row.Values[foyer.LastName])
-	for i := range b.emails {
-		b.emails[i] = strings.Clone(b.emails[i]) // the row is reused
-	}
-	b.name, b.externalID = strings.Clone(b.name), strings.Clone(b.externalID)
 	r.bad = append(r.bad, b)
 }
 
