@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -93,23 +92,7 @@ type csvInput struct {
 
 // Rows implements reconcile.Input.
 func (in *csvInput) Rows(yield func(*foyer.Row) error) ([]foyer.Problem, error) {
-	reader, err := csvfile.NewReader(in.file.reader(), &in.file.sniffer, in.options)
-	if err != nil {
-		return nil, err
-	}
-	var row foyer.Row
-	for {
-		err := reader.Next(&row)
-		if errors.Is(err, io.EOF) {
-			return reader.Warnings(), nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := yield(&row); err != nil {
-			return nil, err
-		}
-	}
+	return csvfile.Rows(in.file.reader(), &in.file.sniffer, in.options, yield)
 }
 
 // report is a run as its sender is told of it.

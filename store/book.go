@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -250,12 +249,11 @@ func (s *Store) apply(t *txn, caller foyer.Caller, b *Book, d *Delta) error {
 	if d.Run.ID, err = nextRun(t, org); err != nil {
 		return err
 	}
-	w := newWriters(t, org, d.Run.ID)
-	next, err := w.writeAll(d, b.NextEntry)
+	next, wrote, err := writeAll(t, org, d, b.NextEntry)
 	if err != nil {
 		return err
 	}
-	if w.wrote {
+	if wrote {
 		version++
 		if err := t.exec(`UPDATE book SET version = $1, next_entry = $2 WHERE org = $3`, version, next, org); err != nil {
 			return err
@@ -263,84 +261,4 @@ func (s *Store) apply(t *txn, caller foyer.Caller, b *Book, d *Delta) error {
 	}
 	d.Run.Finished, d.Run.Book = s.clock(), version
 	return insertRun(t, org, d.Run)
-}
-
-// writers are the parts of the book that one act writes.
-type writers struct {
-	t         *txn
-	org       foyer.OrgID
-	wrote     bool
-	entries   entryWriter
-	changes   changeWriter
-	claims    map[foyer.SourceID]*claimWriter
-	addresses []newAddress
-}
-
-func newWriters(t *txn, org foyer.OrgID, run foyer.RunID) *writers {
-	return &writers{t: t, org: org, entries: entryWriter{t: t, org: org}, changes: changeWriter{t: t, org: org, run: run}, claims: map[foyer.SourceID]*claimWriter{}}
-}
-
-// writeAll writes a delta and returns the id of the next new entry.
-func (w *writers) writeAll(d *Delta, next foyer.EntryID) (foyer.EntryID, error) {
-	if d.Writes == nil {
-		return next, nil
-	}
-	for write, err := range d.Writes {
-		if err != nil {
-			return 0, err
-		}
-		w.wrote = true
-		if err := w.put(write); err != nil {
-			return 0, err
-		}
-		next = max(next, write.ID+1)
-	}
-	errs := []error{w.entries.flush(), w.changes.flush(), writeAddresses(w.t, w.org, w.addresses)}
-	for _, claims := range w.claims {
-		errs = append(errs, claims.flush())
-	}
-	return next, cmp.Or(errs...)
-}
-
-func (w *writers) put(write *Write) error {
-	for i := range write.Claims {
-		if err := w.putClaim(write.ID, &write.Claims[i]); err != nil {
-			return err
-		}
-	}
-	if write.Change != nil {
-		if err := w.changes.put(write.Change); err != nil {
-			return err
-		}
-	}
-	if write.Key != "" {
-		if err := w.putAddress(write); err != nil {
-			return err
-		}
-	}
-	if write.Entry == nil {
-		return nil
-	}
-	return w.entries.put(write.Entry, write.New)
-}
-
-func (w *writers) putClaim(entry foyer.EntryID, c *ClaimWrite) error {
-	writer := w.claims[c.Source]
-	if writer == nil {
-		writer = &claimWriter{t: w.t, org: w.org, source: c.Source}
-		w.claims[c.Source] = writer
-	}
-	if c.Forget {
-		return writer.forget(entry)
-	}
-	return writer.put(entry, c.Claim)
-}
-
-// putAddress notes the email of a write; the one that the entry had becomes an alias.
-func (w *writers) putAddress(write *Write) error {
-	w.addresses = append(w.addresses, newAddress{key: write.Key, entry: write.ID})
-	if write.New {
-		return nil
-	}
-	return w.t.exec(`UPDATE address SET alias = 1 WHERE org = $1 AND email = $2 AND entry = $3`, w.org, write.OldKey, write.ID)
 }

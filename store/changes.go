@@ -15,15 +15,18 @@ import (
 
 // The change log stores what one run did in chunks of up to maxChunkChanges entries, one line of JSON an entry, by ascending entry:
 //
+//	{"entry":7,"new":[source,"ann@test.com","Ann","Lee"],"sites":[[],[1]],"claims":[[1,null,[false,[1]]]]}
 //	{"entry":7,"added":true,"prev":3,"fields":{"title":["old","new",owner,fromOwner,fromRun,fromGuess,"fromBefore"]},
 //	 "status":["enabled","","disabled","absent"],"sites":[[1],[1,2]],"hand_sites":[[],[1]],"flags":{"permanent":["false","true"]},
 //	 "claims":[[source,before,after]]}   where a claim is null or [disabled,[sites]]
 //
-// What did not change is left out, and the end of a field's array from its last value that is not zero.
+// What did not change is left out. The first form is that of an entry which one source brought, enabled: "new" has the fields in
+// the order of foyer.Field, up to the last that is not empty.
 const maxChunkChanges = 64
 
 type changeLine struct {
 	Entry     foyer.EntryID                `json:"entry"`
+	New       []json.RawMessage            `json:"new"`
 	Added     bool                         `json:"added"`
 	Prev      foyer.RunID                  `json:"prev"`
 	Fields    map[string][]json.RawMessage `json:"fields"`
@@ -37,6 +40,11 @@ type changeLine struct {
 func appendChange(b []byte, c *foyer.Change) []byte {
 	b = append(b, `{"entry":`...)
 	b = strconv.AppendInt(b, int64(c.Entry), 10)
+	if c.Added && isBrought(c) {
+		b = appendNew(b, c)
+		b = appendSites(b, `,"sites":`, c.Sites)
+		return append(appendClaims(b, c.Claims), '}', '\n')
+	}
 	if c.Added {
 		b = append(b, `,"added":true`...)
 	}
@@ -68,17 +76,72 @@ func appendChange(b []byte, c *foyer.Change) []byte {
 		b = append(b, `,"flags":`...)
 		b = appendJSON(b, flags)
 	}
-	for i, claim := range c.Claims {
+	return append(appendClaims(b, c.Claims), '}', '\n')
+}
+
+// isBrought tells whether a change is an entry that one source brought, enabled.
+func isBrought(c *foyer.Change) bool {
+	if c.Prev != 0 || len(c.Fields) == 0 || len(c.Flags) > 0 || c.HandSites != nil || c.Status == nil || *c.Status != enabledNow {
+		return false
+	}
+	for _, f := range c.Fields {
+		if f.Before != "" || f.From != (foyer.Origin{}) || f.Owner != c.Fields[0].Owner {
+			return false
+		}
+	}
+	return true
+}
+
+// enabledNow is the status of an entry that is new and enabled.
+var enabledNow = [2]foyer.Status{{}, {Enabled: true}}
+
+func appendNew(b []byte, c *foyer.Change) []byte {
+	var values [foyer.NumFields]string
+	last := foyer.Email
+	for _, f := range c.Fields {
+		values[f.Field] = f.After
+		last = max(last, f.Field)
+	}
+	b = append(b, `,"new":[`...)
+	b = strconv.AppendInt(b, int64(c.Fields[0].Owner), 10)
+	for _, value := range values[:last+1] {
+		b = appendText(append(b, ','), value)
+	}
+	return append(b, ']')
+}
+
+// readNew is the reverse of appendNew.
+func readNew(tuple []json.RawMessage, c *foyer.Change) error {
+	status := enabledNow
+	c.Added, c.Status = true, &status
+	var owner foyer.SourceID
+	if err := unmarshalTuple(tuple[:1], &owner); err != nil {
+		return err
+	}
+	for f, raw := range tuple[1:] {
+		change := foyer.FieldChange{Field: foyer.Field(f), Owner: owner}
+		if err := unmarshalTuple([]json.RawMessage{raw}, &change.After); err != nil {
+			return err
+		}
+		if change.After != "" {
+			c.Fields = append(c.Fields, change)
+		}
+	}
+	return nil
+}
+
+func appendClaims(b []byte, claims []foyer.ClaimChange) []byte {
+	for i, claim := range claims {
 		b = append(b, [2]string{`,"claims":[[`, `,[`}[min(i, 1)]...)
 		b = strconv.AppendInt(b, int64(claim.Source), 10)
 		b = appendClaimJSON(append(b, ','), claim.Before)
 		b = appendClaimJSON(append(b, ','), claim.After)
 		b = append(b, ']')
 	}
-	if len(c.Claims) > 0 {
+	if len(claims) > 0 {
 		b = append(b, ']')
 	}
-	return append(b, '}', '\n')
+	return b
 }
 
 func appendFieldChange(b []byte, f *foyer.FieldChange) []byte {
@@ -106,7 +169,21 @@ func appendSites(b []byte, name string, sites *[2][]foyer.SiteID) []byte {
 	if sites == nil {
 		return b
 	}
-	return appendJSON(append(b, name...), [2][]foyer.SiteID{append([]foyer.SiteID{}, sites[0]...), append([]foyer.SiteID{}, sites[1]...)})
+	b = append(b, name...)
+	b = appendList(append(b, '['), sites[0])
+	b = appendList(append(b, ','), sites[1])
+	return append(b, ']')
+}
+
+func appendList(b []byte, sites []foyer.SiteID) []byte {
+	b = append(b, '[')
+	for i, site := range sites {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = strconv.AppendInt(b, int64(site), 10)
+	}
+	return append(b, ']')
 }
 
 func appendClaimJSON(b []byte, c *foyer.Claim) []byte {
@@ -115,14 +192,7 @@ func appendClaimJSON(b []byte, c *foyer.Claim) []byte {
 	}
 	b = append(b, '[')
 	b = strconv.AppendBool(b, c.Disabled)
-	b = append(b, ',', '[')
-	for i, site := range c.Sites {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = strconv.AppendInt(b, int64(site), 10)
-	}
-	return append(b, ']', ']')
+	return append(appendList(append(b, ','), c.Sites), ']')
 }
 
 // appendText appends a JSON string; plain text, which nearly all is, without going through encoding/json.
@@ -154,6 +224,9 @@ func parseChange(line []byte) (foyer.Change, error) {
 	}
 	c := foyer.Change{Entry: l.Entry, Added: l.Added, Prev: l.Prev, Sites: l.Sites, HandSites: l.HandSites}
 	var errs []error
+	if len(l.New) > 0 && len(l.New) <= 1+int(foyer.NumFields) {
+		errs = append(errs, readNew(l.New, &c))
+	}
 	for f := foyer.Email; f < foyer.NumFields; f++ {
 		if tuple, ok := l.Fields[f.String()]; ok {
 			change := foyer.FieldChange{Field: f}
@@ -202,9 +275,8 @@ func unmarshalTuple(tuple []json.RawMessage, to ...any) error {
 // FlagNames are the names of what a foyer.FlagChange can be about.
 var FlagNames = []string{"permanent", "pinned", "notes"}
 
-// changeWriter writes the changes of one run in the order of their entries.
-type changeWriter struct {
-	t     *txn
+// changeEncoder turns the changes of one run, in the order of their entries, into chunks.
+type changeEncoder struct {
 	org   foyer.OrgID
 	run   foyer.RunID
 	first foyer.EntryID
@@ -212,24 +284,23 @@ type changeWriter struct {
 	lines []byte
 }
 
-func (w *changeWriter) put(c *foyer.Change) error {
+func (w *changeEncoder) put(c *foyer.Change, out *batch) {
 	if w.count == 0 {
 		w.first = c.Entry
 	}
 	w.lines = appendChange(w.lines, c)
 	if w.count++; w.count == maxChunkChanges {
-		return w.flush()
+		w.flush(out)
 	}
-	return nil
 }
 
-func (w *changeWriter) flush() error {
+func (w *changeEncoder) flush(out *batch) {
 	if w.count == 0 {
-		return nil
+		return
 	}
-	err := w.t.exec(`INSERT INTO change_chunk (org, run, first, changes) VALUES ($1, $2, $3, $4)`, w.org, w.run, w.first, string(w.lines))
+	const q = `INSERT INTO change_chunk (org, run, first, changes) VALUES ($1, $2, $3, $4)`
+	out.statements = append(out.statements, statement{q, []any{w.org, w.run, w.first, string(w.lines)}})
 	w.count, w.lines = 0, w.lines[:0]
-	return err
 }
 
 // Changes calls yield for each entry that a run changed, by ascending id, until it returns an error.

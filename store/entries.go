@@ -98,7 +98,7 @@ func readEntries(t *txn, org foyer.OrgID, ids []foyer.EntryID, yield func(*foyer
 		query := `SELECT ` + allColumns + ` FROM entry WHERE org = $1 AND id BETWEEN $2 AND $3 ORDER BY id`
 		args := []any{org, low, high}
 		if int(high-low) >= 2*len(batch) {
-			query = `SELECT ` + allColumns + ` FROM entry WHERE org = $1 AND id IN ` + list(2, len(batch)) + ` ORDER BY id`
+			query = `SELECT ` + allColumns + ` FROM entry WHERE org = ? AND id IN ` + values(1, len(batch)) + ` ORDER BY id`
 			args = args[:1]
 			for _, id := range batch {
 				args = append(args, id)
@@ -128,18 +128,6 @@ func readEntries(t *txn, org foyer.OrgID, ids []foyer.EntryID, yield func(*foyer
 	return nil
 }
 
-// list returns "($2, $3, $4)" for three parameters from the second on.
-func list(from, count int) string {
-	var b strings.Builder
-	for n := range count {
-		b.WriteString([]string{"(", ", "}[min(n, 1)])
-		b.WriteString("$")
-		b.WriteString(string(appendIDs(nil, []foyer.EntryID{foyer.EntryID(from + n)})))
-	}
-	b.WriteString(")")
-	return b.String()
-}
-
 // Address is what an email means: an entry, by its current email or by an alias.
 type Address struct {
 	Entry foyer.EntryID
@@ -153,7 +141,7 @@ func readAddresses(t *txn, org foyer.OrgID, keys []string, yield func(key string
 		for _, key := range batch {
 			args = append(args, key)
 		}
-		query := `SELECT email, entry, alias FROM address WHERE org = $1 AND email IN ` + list(2, len(batch))
+		query := `SELECT email, entry, alias FROM address WHERE org = ? AND email IN ` + values(1, len(batch))
 		err := t.each(query, args, func(rows *sql.Rows) error {
 			var key string
 			var a Address
@@ -170,42 +158,38 @@ func readAddresses(t *txn, org foyer.OrgID, keys []string, yield func(key string
 	return nil
 }
 
-// entryWriter writes entries in batches.
-type entryWriter struct {
-	t       *txn
+// entryEncoder turns entries into statements of many rows.
+type entryEncoder struct {
 	org     foyer.OrgID
 	news    []any // of newColumns
 	changed []any // of allColumns
 }
 
-func (w *entryWriter) put(e *foyer.Entry, isNew bool) error {
+func (w *entryEncoder) put(e *foyer.Entry, isNew bool, out *batch) {
 	if isNew && isPlain(e) {
+		if w.news == nil {
+			w.news = make([]any, 0, entryBatch*countNewColumns)
+		}
 		w.news = entryArgs(w.news, w.org, e, false)
 		if len(w.news) == entryBatch*countNewColumns {
-			return w.flush()
+			w.flush(out)
 		}
-		return nil
+		return
 	}
 	w.changed = entryArgs(w.changed, w.org, e, true)
 	if len(w.changed) == entryBatch*countAllColumns {
-		return w.flush()
+		w.flush(out)
 	}
-	return nil
 }
 
-func (w *entryWriter) flush() error {
+func (w *entryEncoder) flush(out *batch) {
 	if n := len(w.news) / countNewColumns; n > 0 {
-		if err := w.t.exec(insertEntries+values(n, countNewColumns), w.news...); err != nil {
-			return err
-		}
+		out.statements = append(out.statements, statement{insertEntries + values(n, countNewColumns), w.news})
 	}
 	if n := len(w.changed) / countAllColumns; n > 0 {
-		if err := w.t.exec(upsertEntries+values(n, countAllColumns)+onEntryConflict, w.changed...); err != nil {
-			return err
-		}
+		out.statements = append(out.statements, statement{upsertEntries + values(n, countAllColumns) + onEntryConflict, w.changed})
 	}
-	w.news, w.changed = w.news[:0], w.changed[:0]
-	return nil
+	w.news, w.changed = nil, nil
 }
 
 // newAddress is an email that is to mean an entry.

@@ -97,7 +97,7 @@ func makePrivate(path string) error {
 func dsn(path, key, value string) string {
 	q := url.Values{"_pragma": {
 		"busy_timeout(" + fmt.Sprint(busyTimeout.Milliseconds()) + ")", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-16384)", "temp_store(MEMORY)", "secure_delete(FAST)",
+		"cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(FAST)",
 	}}
 	q.Add(key, value)
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
@@ -212,22 +212,11 @@ func fromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// values returns the text "($1, $2), ($3, $4)" for so many rows and columns.
+// values returns the text "(?, ?), (?, ?)" for so many rows and columns. The parameters have no numbers: the driver looks each number up
+// among all, which for a thousand of them takes longer than the insert.
 func values(rows, columns int) string {
-	var b strings.Builder
-	for n := range rows * columns {
-		switch {
-		case n == 0:
-			b.WriteString("(")
-		case n%columns == 0:
-			b.WriteString("), (")
-		default:
-			b.WriteString(", ")
-		}
-		fmt.Fprintf(&b, "$%d", n+1)
-	}
-	b.WriteString(")")
-	return b.String()
+	row := "(" + strings.Repeat("?, ", columns-1) + "?)"
+	return strings.Repeat(row+", ", rows-1) + row
 }
 
 // Now returns the time by the store's clock, which is the one that its rows are stamped with.
