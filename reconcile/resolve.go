@@ -68,6 +68,7 @@ func (p *plan) gather() error {
 		size *= 2
 	}
 	w.table = make([]int32, size)
+	w.persons = make([]person, 0, len(r.pending))
 	p.people, p.rowProblems, p.bad = w, problems{}, nil
 	for i := range r.pending {
 		w.next[i] = -1
@@ -140,19 +141,25 @@ func (w *people) find(key string) (slot uint64, found *person) {
 	return slot, nil
 }
 
+// lookUpBatch is how many emails are looked up at once.
+const lookUpBatch = 10_000
+
 // lookUp finds the entries that the emails mean, of good rows and of bad ones.
 func (p *plan) lookUp() error {
 	w := p.people
-	keys := make([]string, len(w.persons))
-	for i := range w.persons {
-		keys[i] = w.persons[i].key
-	}
-	err := p.b.Addresses(keys, func(key string, a store.Address) {
-		_, person := w.find(key)
-		person.entry, person.alias = a.Entry, a.Alias
-	})
-	if err != nil {
-		return err
+	keys := make([]string, 0, lookUpBatch)
+	for batch := range slices.Chunk(w.persons, lookUpBatch) {
+		keys = keys[:0]
+		for i := range batch {
+			keys = append(keys, batch[i].key)
+		}
+		err := p.b.Addresses(keys, func(key string, a store.Address) {
+			_, person := w.find(key)
+			person.entry, person.alias = a.Entry, a.Alias
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return p.lookUpBad()
 }

@@ -321,27 +321,3 @@ func (w *claimWriter) insert(claims []heldClaim) error {
 	const q = `INSERT INTO claim_chunk (org, source, first, claims) VALUES ($1, $2, $3, $4) ON CONFLICT (org, source, first) DO UPDATE SET claims = excluded.claims`
 	return w.t.exec(q, w.org, w.source, first, w.encoded)
 }
-
-// claimOf returns one claim; nil where the source does not list the entry.
-func claimOf(t *txn, org foyer.OrgID, source foyer.SourceID, entry foyer.EntryID) (*foyer.Claim, error) {
-	var first foyer.EntryID
-	var chunk []byte
-	const q = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2 AND first <= $3 ORDER BY first DESC LIMIT 1`
-	err := t.get(q, []any{org, source, entry}, &first, &chunk)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var claim *foyer.Claim
-	err = decodeClaims(first, chunk, func(e foyer.EntryID, c *foyer.Claim, _ []byte) error {
-		if e == entry {
-			found := *c
-			found.Sites = slices.Clone(c.Sites)
-			claim = &found
-		}
-		return nil
-	})
-	return claim, err
-}

@@ -148,9 +148,17 @@ func (s *Store) checkPepper(ctx context.Context) error {
 // Close closes the database. Running transactions are finished or rolled back first.
 func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
 
-// transact runs fn in a writing transaction, all or nothing; when it returns nil, what fn wrote is on disk.
+// transact runs fn in a writing transaction, all or nothing; when it returns nil, what fn wrote is on disk. It waits at most busyTimeout
+// for the one connection that writes.
 func (s *Store) transact(ctx context.Context, doing string, fn func(*txn) error) error {
-	tx, err := s.write.BeginTx(ctx, nil)
+	wait, cancel := context.WithTimeout(ctx, busyTimeout)
+	conn, err := s.write.Conn(wait)
+	cancel()
+	if err != nil {
+		return busy(doing, err)
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return busy(doing, err)
 	}
