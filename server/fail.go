@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -64,7 +65,7 @@ type problem struct {
 // failProblem replies with application/problem+json (RFC 9457), in ASCII.
 func failProblem(w http.ResponseWriter, r *http.Request, err error) {
 	sh, known := shapeOf(r, err)
-	challenge(w, r, known)
+	challenge(w, r, err, known)
 	retryAfter(w, known)
 	body := problem{
 		Type: "urn:foyer:problem:" + sh.slug, Title: sh.title, Status: sh.status, Detail: known.Message,
@@ -74,18 +75,20 @@ func failProblem(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 // challenge sets WWW-Authenticate for a bearer token (RFC 6750 §3).
-func challenge(w http.ResponseWriter, r *http.Request, err *foyer.Error) {
+func challenge(w http.ResponseWriter, r *http.Request, err error, known *foyer.Error) {
 	value := `Bearer realm="foyer"`
-	switch {
-	case err.Kind == foyer.Forbidden:
+	if _, scope := errors.AsType[*scopeError](err); scope {
 		value += `, error="insufficient_scope", scope="sync"`
-	case err.Kind != foyer.Unauthenticated:
+	} else if known.Kind != foyer.Unauthenticated {
 		return
-	case r.Header.Get("Authorization") != "":
-		value += `, error="invalid_token", error_description="` + ascii(err.Message) + `"`
+	} else if bearer(r) != "" {
+		value += `, error="invalid_token", error_description="` + strings.ReplaceAll(ascii(known.Message), `"`, `'`) + `"`
 	}
 	w.Header().Set("WWW-Authenticate", value)
 }
+
+// scopeError is an error about a token whose scopes do not hold what was asked (RFC 6750 §3.1).
+type scopeError struct{ *failure }
 
 func retryAfter(w http.ResponseWriter, err *foyer.Error) {
 	if err.Kind == foyer.Busy || err.Kind == foyer.Limited {

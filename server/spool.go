@@ -11,6 +11,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -102,8 +103,8 @@ func (s *Server) receive(r *http.Request) (*spool, error) {
 	}
 	out := newSpool(s.SpoolDir, s.Limits.Body)
 	switch {
-	case kind == "multipart/form-data" && params["boundary"] != "":
-		err = receiveParts(multipart.NewReader(r.Body, params["boundary"]), out)
+	case kind == "multipart/form-data":
+		err = receiveParts(r.Body, params["boundary"], out)
 	case bodyTypes[kind]:
 		_, err = io.Copy(out, r.Body)
 	default:
@@ -119,10 +120,18 @@ func (s *Server) receive(r *http.Request) (*spool, error) {
 	return out, nil
 }
 
+// fileName finds in a Content-Disposition that the part is a file. .NET writes the name raw, so the header cannot be parsed as RFC 6266 wants.
+var fileName = regexp.MustCompile(`(?i);\s*filename\*?\s*=`)
+
 // receiveParts reads the one file of a multipart body. Its name and type mean nothing: .NET puts there what the script set for the request.
-func receiveParts(parts *multipart.Reader, out *spool) error {
-	files := 0
-	for {
+func receiveParts(body io.Reader, boundary string, out *spool) error {
+	if boundary == "" {
+		return foyer.Errorf(foyer.Malformed, "the Content-Type multipart/form-data names no boundary")
+	}
+	end := &tail{from: body}
+	parts := multipart.NewReader(end, boundary)
+	files, count := 0, 0
+	for ; ; count++ {
 		part, err := parts.NextRawPart()
 		if errors.Is(err, io.EOF) {
 			break
@@ -131,7 +140,7 @@ func receiveParts(parts *multipart.Reader, out *spool) error {
 			return err
 		}
 		var to io.Writer = io.Discard
-		if strings.Contains(strings.ToLower(part.Header.Get("Content-Disposition")), "filename") {
+		if fileName.MatchString(part.Header.Get("Content-Disposition")) {
 			if files++; files > 1 {
 				return foyer.Errorf(foyer.Malformed, "the body holds more than one file; send one")
 			}
@@ -141,10 +150,36 @@ func receiveParts(parts *multipart.Reader, out *spool) error {
 			return err
 		}
 	}
+	// multipart.Reader takes a body that ends in a boundary for whole; so would it be when cut there (R20).
+	if _, err := io.Copy(io.Discard, end); err != nil {
+		return err
+	}
+	if count > 0 && !bytes.Contains(end.last, []byte("--"+boundary+"--")) {
+		return io.ErrUnexpectedEOF
+	}
 	if files == 0 {
 		return foyer.Errorf(foyer.Malformed, "the body holds no file: send it as a file part of multipart/form-data, or as the body with Content-Type text/csv")
 	}
 	return nil
+}
+
+// tail remembers the end of what is read through it.
+type tail struct {
+	from io.Reader
+	last []byte
+}
+
+// tailSize is how much of the end is remembered, in bytes: the last boundary and what programs put behind it.
+const tailSize = 4 << 10
+
+// Read reads on.
+func (t *tail) Read(p []byte) (int, error) {
+	n, err := t.from.Read(p)
+	t.last = append(t.last, p[max(0, n-tailSize):n]...)
+	if extra := len(t.last) - tailSize; extra > 0 {
+		t.last = append(t.last[:0], t.last[extra:]...)
+	}
+	return n, err
 }
 
 // bodyError says of an error of the connection that the body was cut short.

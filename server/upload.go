@@ -14,10 +14,13 @@ import (
 
 // upload answers POST /addressbook/uploadcsv: it authenticates, reads the file to its end, applies it, and replies.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
+	r = r.WithContext(context.WithoutCancel(r.Context())) // a client that hangs up undoes nothing (R18)
 	r.Body = newTimedBody(w, r)
 	caller, err := s.authenticate(r)
 	if err == nil {
-		err = caller.MaySync(caller.Org, caller.Source)
+		if err = caller.MaySync(caller.Org, caller.Source); err != nil {
+			err = &scopeError{&failure{foyer.Errorf(foyer.Forbidden, "%v", err)}}
+		}
 	}
 	if err != nil {
 		drain(r)
@@ -60,7 +63,7 @@ func (s *Server) refuse(r *http.Request, caller foyer.Caller, d reconcile.Delive
 		return reason
 	}
 	run := &foyer.Run{Kind: foyer.Sync, Source: d.Source, Actor: caller.Name, Address: caller.Address.String(), Started: s.Store.Now()}
-	run, err := reconcile.Refuse(context.WithoutCancel(r.Context()), s.Store, caller, d.Org, run, reason)
+	run, err := reconcile.Refuse(r.Context(), s.Store, caller, d.Org, run, reason)
 	if run != nil {
 		logOf(r).run = run.ID.String()
 	}
@@ -77,11 +80,20 @@ func isDryRun(r *http.Request) bool {
 
 // authenticate returns who presents the bearer token of a request (RFC 6750 §2.1).
 func (s *Server) authenticate(r *http.Request) (foyer.Caller, error) {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token := bearer(r)
+	if token == "" {
 		return foyer.Caller{}, foyer.Errorf(foyer.Unauthenticated, "send Authorization: Bearer and a token from /auth/connect/token")
 	}
-	return s.Authority.Caller(r.Context(), strings.TrimSpace(token), s.clientAddress(r))
+	return s.Authority.Caller(r.Context(), token, s.clientAddress(r))
+}
+
+// bearer returns the bearer token of a request; "" where it has none.
+func bearer(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
 }
 
 // csvInput is an uploaded file as rows.

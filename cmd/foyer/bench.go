@@ -23,7 +23,7 @@ import (
 
 type benchCmd struct {
 	Rows    int    `help:"People in the file." default:"100000"`
-	Rival   string `help:"Folder with sqlite-schema.sql and sqlite-sync.sql: the sqlite3 command does the same work beside it." default:"bench" type:"path" placeholder:"DIR"`
+	Rival   string `help:"Folder with sqlite-schema.sql and sqlite-sync.sql: the sqlite3 command does the same work beside it." default:"bench" placeholder:"DIR"`
 	Profile string `help:"Write a CPU profile here." placeholder:"FILE"`
 	Times   int    `help:"Rounds; each line shows the fastest and the slowest." default:"3"`
 }

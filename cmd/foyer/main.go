@@ -26,7 +26,7 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Data string `help:"Folder of the database, certificates and keys; foyer-data unless given, for the demo a temporary one." type:"path" placeholder:"DIR"`
+	Data string `help:"Folder of the database, certificates and keys; foyer-data unless given, for the demo a temporary one." placeholder:"DIR"`
 	JSON bool   `help:"Print one JSON document instead of text." name:"json"`
 
 	Demo   demoCmd   `cmd:"" help:"Show it: start a server, send the sample file as a customer's script does, print the replies."`
