@@ -174,7 +174,7 @@ func TestUpload_WhatJustFits(t *testing.T) {
 }
 
 // tooBig is a body far beyond smallLimits, and beyond what the buffers of a connection take.
-var tooBig = ann + strings.Repeat("bob@test.com,Clerk\n", 24<<20/19)
+var tooBig = ann + strings.Repeat("bob@test.com,Clerk\n", 12<<20/19)
 
 // TestUpload_BigRefusalIsSeen holds that a client which reads nothing until it has sent everything, like .NET's, sees why it was refused and not
 // a broken connection, whatever the reason.
