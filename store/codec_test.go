@@ -1,0 +1,226 @@
+package store
+
+import (
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"foyer"
+	"foyer/vault"
+)
+
+func openTest(t *testing.T) *Store {
+	t.Helper()
+	v, err := vault.New(make([]byte, vault.PepperSize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(t.Context(), Config{Dir: t.TempDir(), Vault: v})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// drawClaim draws a claim of few kinds.
+func drawClaim(t *rapid.T) *foyer.Claim {
+	c := &foyer.Claim{Disabled: rapid.Bool().Draw(t, "disabled")}
+	if rapid.Bool().Draw(t, "hashed") {
+		c.Hash[3] = rapid.Byte().Draw(t, "hash")
+	}
+	for site := foyer.SiteID(1); site < 300; site *= 7 {
+		if rapid.Bool().Draw(t, "site") {
+			c.Sites = append(c.Sites, site)
+		}
+	}
+	return c
+}
+
+// TestClaimWriter holds the chunks against a map: whatever is put, withdrawn and forgotten, in ascending order within each act.
+func TestClaimWriter(t *testing.T) {
+	s := openTest(t)
+	next := foyer.SourceID(0)
+	rapid.Check(t, func(rt *rapid.T) {
+		next++
+		source, model := next, map[foyer.EntryID]foyer.Claim{}
+		for range rapid.IntRange(1, 6).Draw(rt, "acts") {
+			span := rapid.SampledFrom([]int{10, 200, 1000}).Draw(rt, "span")
+			picks := rapid.SliceOfNDistinct(rapid.IntRange(1, span), 0, min(span, 400), rapid.ID[int]).Draw(rt, "entries")
+			slices.Sort(picks)
+			what := rapid.IntRange(0, 3).Draw(rt, "what")
+			err := s.transact(t.Context(), "test", func(tx *txn) error {
+				w := &claimWriter{t: tx, org: "o", source: source}
+				for i, pick := range picks {
+					if err := putBoth(rt, w, model, foyer.EntryID(pick), what, i); err != nil {
+						return err
+					}
+				}
+				return w.flush()
+			})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			sameClaims(rt, s, source, model)
+		}
+	})
+}
+
+// putBoth writes one claim into the chunks and the model.
+func putBoth(t *rapid.T, w *claimWriter, model map[foyer.EntryID]foyer.Claim, entry foyer.EntryID, what, i int) error {
+	switch {
+	case what == 1 || what == 3 && i%3 == 1:
+		delete(model, entry)
+		return w.put(entry, nil)
+	case what == 2 || what == 3 && i%3 == 2:
+		if c, ok := model[entry]; ok {
+			c.Hash = foyer.Hash{}
+			model[entry] = c
+		}
+		return w.forget(entry)
+	}
+	c := drawClaim(t)
+	model[entry] = *c
+	return w.put(entry, c)
+}
+
+func sameClaims(t *rapid.T, s *Store, source foyer.SourceID, model map[foyer.EntryID]foyer.Claim) {
+	err := s.snapshot(t.Context(), "test", func(tx *txn) error {
+		claims, err := loadClaims(tx, "o", source)
+		if err != nil {
+			return err
+		}
+		if claims.Len() != len(model) {
+			t.Fatalf("%d claims are stored, want %d", claims.Len(), len(model))
+		}
+		b := &Book{Org: foyer.Org{ID: "o"}, t: tx, chunks: map[foyer.SourceID]*openChunk{}}
+		for i := range claims.Len() {
+			got, want := claims.Claim(i), model[claims.Entry(i)]
+			one, err := b.Claim(source, claims.Entry(i))
+			if err != nil || one == nil {
+				t.Fatalf("the claim on %v alone is %v, %v", claims.Entry(i), one, err)
+			}
+			if !got.Same(&want) || got.Hash != want.Hash || !one.Same(&want) || one.Hash != want.Hash {
+				t.Fatalf("the claim on %v is %+v and %+v, want %+v", claims.Entry(i), got, one, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestClaimChunksStaySmall(t *testing.T) {
+	s := openTest(t)
+	err := s.transact(t.Context(), "test", func(tx *txn) error {
+		w := &claimWriter{t: tx, org: "o", source: 1}
+		for i := range foyer.EntryID(10_000) {
+			if err := w.put(i+1, &foyer.Claim{Hash: foyer.Hash{1}, Sites: []foyer.SiteID{3}}); err != nil {
+				return err
+			}
+		}
+		return w.flush()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chunks, largest int
+	if err := s.read.QueryRow(`SELECT COUNT(*), MAX(LENGTH(claims)) FROM claim_chunk`).Scan(&chunks, &largest); err != nil {
+		t.Fatal(err)
+	}
+	if chunks > 10_000/maxChunkClaims+2 || largest > 2000 {
+		t.Errorf("10,000 claims take %d chunks of up to %d bytes", chunks, largest)
+	}
+}
+
+// text draws values with everything in them that the encodings use.
+var text = rapid.SampledFrom([]string{"", "a", "Ann Lee", `"quoted"`, "a,b;c%25:", "é\n王", "%2C", "\u2028<&>", "\\"})
+
+func TestOriginsRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var origins, back [foyer.NumFields]foyer.Origin
+		for f := range origins {
+			if run := rapid.Int64Range(0, 3).Draw(t, "run"); run > 0 {
+				origins[f] = foyer.Origin{
+					Owner: foyer.SourceID(rapid.Int64Range(0, 2).Draw(t, "owner")), Run: foyer.RunID(run),
+					Guess: rapid.Bool().Draw(t, "guess"), Before: text.Draw(t, "before"),
+				}
+			}
+		}
+		stored := string(appendOrigins(nil, &origins))
+		if err := parseOrigins(stored, &back); err != nil || back != origins {
+			t.Fatalf("%+v is stored as %q and read as %+v, %v", origins, stored, back, err)
+		}
+	})
+}
+
+// drawChange draws a change with any of its parts.
+func drawChange(t *rapid.T) *foyer.Change {
+	c := &foyer.Change{Entry: foyer.EntryID(rapid.Int64Range(1, 1000).Draw(t, "entry")), Added: rapid.Bool().Draw(t, "added")}
+	for f := foyer.Email; f < foyer.NumFields; f++ {
+		if !rapid.Bool().Draw(t, "field") {
+			continue
+		}
+		change := foyer.FieldChange{Field: f, After: text.Draw(t, "after"), Owner: 1}
+		if c.Added && change.After == "" {
+			change.After = "x" // an entry is not added with empty values
+		}
+		if !c.Added {
+			change.Before = text.Draw(t, "before")
+			change.From = foyer.Origin{Owner: foyer.SourceID(rapid.Int64Range(0, 2).Draw(t, "owner")), Run: 4, Guess: rapid.Bool().Draw(t, "guess"), Before: text.Draw(t, "earlier")}
+		}
+		c.Fields = append(c.Fields, change)
+	}
+	if c.Added {
+		c.Status = &[2]foyer.Status{{}, {Enabled: rapid.Bool().Draw(t, "enabled")}}
+		if !c.Status[1].Enabled {
+			c.Status[1].Reason = foyer.BySource
+		}
+	} else {
+		c.Prev = foyer.RunID(rapid.Int64Range(0, 9).Draw(t, "prev"))
+	}
+	if rapid.Bool().Draw(t, "sites") {
+		c.Sites = &[2][]foyer.SiteID{{}, {1, 2}}
+	}
+	if rapid.Bool().Draw(t, "flags") {
+		c.Flags = []foyer.FlagChange{{Name: "permanent", Before: "false", After: "true"}, {Name: "notes", Before: text.Draw(t, "was"), After: "b"}}
+	}
+	if rapid.Bool().Draw(t, "claims") {
+		c.Claims = []foyer.ClaimChange{{Source: 1, After: &foyer.Claim{Sites: []foyer.SiteID{2}}}, {Source: 2, Before: &foyer.Claim{Disabled: true, Sites: []foyer.SiteID{}}}}
+	}
+	return c
+}
+
+func TestR26_ChangesRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := drawChange(t)
+		line := appendChange(nil, c)
+		back, err := parseChange(line)
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		if !reflect.DeepEqual(normal(&back), normal(c)) {
+			t.Fatalf("%+v is stored as %s and read as %+v", c, line, back)
+		}
+	})
+}
+
+// normal makes empty lists equal to none.
+func normal(c *foyer.Change) foyer.Change {
+	n := *c
+	n.Claims = nil
+	for _, claim := range c.Claims {
+		for _, side := range []**foyer.Claim{&claim.Before, &claim.After} {
+			if *side != nil && len((*side).Sites) == 0 {
+				copied := **side
+				copied.Sites = nil
+				*side = &copied
+			}
+		}
+		n.Claims = append(n.Claims, claim)
+	}
+	return n
+}
