@@ -20,6 +20,7 @@ type draft struct {
 	fields   []foyer.FieldChange
 	flags    []foyer.FlagChange
 	forget   bool // every claim's row is to be looked at again (R17)
+	named    bool // a name changed
 	line     int
 	problems []foyer.Problem
 }
@@ -103,6 +104,7 @@ func (d *draft) same(f foyer.Field, value string) bool {
 
 func (d *draft) set(f foyer.Field, value string, origin foyer.Origin) {
 	d.fields = append(d.fields, foyer.FieldChange{Field: f, Before: d.after.Values[f], After: value, From: d.after.Origins[f], Owner: origin.Owner})
+	d.named = d.named || value != d.after.Values[f] && (f == foyer.FirstName || f == foyer.LastName || f == foyer.DisplayName)
 	d.after.Values[f], d.after.Origins[f] = value, origin
 }
 
@@ -179,13 +181,14 @@ func (d *draft) count() {
 	}
 }
 
-// claimWrites returns what becomes of the claims. A claim that comes or goes clears the others' hashes (R17).
+// claimWrites returns what becomes of the claims. A claim that comes or goes clears the others' hashes, and so does a name that changes: what
+// another source's display name is compared with changed with it (R17).
 func (d *draft) claimWrites() (writes []store.ClaimWrite) {
 	cameOrWent := (d.had == nil) != (d.claim == nil)
 	if cameOrWent || d.claim != nil && (!d.claim.Same(d.had) || d.claim.Hash != d.had.Hash) {
 		writes = append(writes, store.ClaimWrite{Source: d.policy.source.ID, Claim: d.claim})
 	}
-	if cameOrWent || d.forget {
+	if cameOrWent || d.forget || d.named {
 		for _, c := range d.others {
 			writes = append(writes, store.ClaimWrite{Source: c.source.ID, Forget: true})
 		}

@@ -20,7 +20,6 @@ type plan struct {
 	people      *people
 	bad         []badRow // found after reading
 	rowProblems problems // found after reading
-	office      string   // an office that is no site
 	steps       []step   // by ascending entry
 	adds        []int32  // persons that no entry is yet, in the order of the file
 	warnings    []foyer.Problem
@@ -50,6 +49,9 @@ func newPlan(b *store.Book, d Delivery, source *foyer.Source) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{b: b, policy: policy, input: d.Input(source), reading: newReading(claims, b.RowKey(), b.Settings, d.NoSkip)}
+	if source.Site == 0 {
+		p.reading.offices = policy.sites
+	}
 	if p.warnings, err = p.input.Rows(p.reading.read); err != nil {
 		return nil, err
 	}
@@ -304,8 +306,8 @@ func tally(counts *foyer.Counts, w *store.Write) bool {
 func (p *plan) finish(run *foyer.Run, counts foyer.Counts, found *problems) {
 	all := problems{}
 	warnings := p.warnings
-	if p.office != "" {
-		warnings = append(warnings, foyer.Problem{Column: "office", Value: p.office, Message: "offices that are no sites say nothing; make this one a site, or an alias of one, if it is"})
+	if office := p.reading.office; office != "" {
+		warnings = append(warnings, foyer.Problem{Column: "office", Value: office, Message: "offices that are no sites say nothing; make this one a site, or an alias of one, if it is"})
 	}
 	all.add(warnings...)
 	for _, part := range []*problems{&p.reading.problems, &p.rowProblems, found} {

@@ -61,6 +61,9 @@ func (p *policy) list(k known, l *listing, run foyer.RunID) (*store.Write, []foy
 // claimFrom returns the claim that a listing makes. Empty says nothing: sites and enabled stay as they were claimed (R5).
 func (p *policy) claimFrom(before *foyer.Claim, l *listing) *foyer.Claim {
 	c := &foyer.Claim{Hash: l.hash}
+	if l.alias {
+		c.Hash = foyer.Hash{} // whom an earlier email means depends on other rows and entries: it is looked at every time (R17)
+	}
 	if before != nil {
 		c.Disabled, c.Sites = before.Disabled, before.Sites
 	}

@@ -25,6 +25,8 @@ type reading struct {
 	hashed   []byte // the hash's key and the settings' version, and room for a row behind them
 	prefix   int
 	noSkip   bool
+	offices  *siteNames // nil: offices say nothing
+	office   string     // the first that is no site
 }
 
 // pendingRow is a row that is looked at, in few bytes: on a first load there are as many as rows.
@@ -64,6 +66,7 @@ func (r *reading) read(row *foyer.Row) error {
 		r.counts.Skipped++
 		return nil
 	}
+	r.checkOffice(row)
 	r.hashed = row.AppendPacked(r.hashed[:r.prefix])
 	hash := r.sum()
 	if len(row.Problems) > 0 || r.noSkip {
@@ -74,6 +77,16 @@ func (r *reading) read(row *foyer.Row) error {
 	}
 	r.pending = append(r.pending, pendingRow{r.rows.add(r.hashed[r.prefix:]), int32(row.Line), hash})
 	return nil
+}
+
+// checkOffice notes the first office that is no site: it says nothing, with one warning each time (R14).
+func (r *reading) checkOffice(row *foyer.Row) {
+	if r.offices == nil || r.office != "" || row.Office == "" || row.Site != "" {
+		return
+	}
+	if _, err := r.offices.find(row.Office); err != nil {
+		r.office = strings.Clone(row.Office)
+	}
 }
 
 // checkEmail makes a row bad at once where its email cannot be read but other cells hold one: those may say who it is (R15).

@@ -334,9 +334,6 @@ func (p *plan) sitesOf(record *foyer.Record) []foyer.SiteID {
 	if record.Office == "" {
 		return nil
 	}
-	sites, err := p.policy.sites.find(record.Office)
-	if err != nil && p.office == "" {
-		p.office = record.Office
-	}
+	sites, _ := p.policy.sites.find(record.Office) // an office that is no site says nothing
 	return sites
 }

@@ -14,11 +14,17 @@ type siteNames struct {
 	byName map[string]foyer.SiteID // by folded name
 	names  []string                // for suggestions
 	of     map[foyer.SiteID]string
-	cells  map[string][]foyer.SiteID // cells met before: a file repeats few
+	cells  map[string]siteCell // cells met before: a file repeats few
+}
+
+// siteCell is what a cell names.
+type siteCell struct {
+	sites []foyer.SiteID
+	err   error
 }
 
 func newSiteNames(sites []foyer.Site) *siteNames {
-	s := &siteNames{byName: map[string]foyer.SiteID{}, of: map[foyer.SiteID]string{}, cells: map[string][]foyer.SiteID{}}
+	s := &siteNames{byName: map[string]foyer.SiteID{}, of: map[foyer.SiteID]string{}, cells: map[string]siteCell{}}
 	for _, site := range sites {
 		s.of[site.ID] = site.Name
 		for _, name := range append([]string{site.Name}, site.Aliases...) {
@@ -31,9 +37,17 @@ func newSiteNames(sites []foyer.Site) *siteNames {
 
 // find returns the sites that a cell names, ascending; several are separated by ";". The error is for the admin.
 func (s *siteNames) find(cell string) ([]foyer.SiteID, error) {
-	if sites, ok := s.cells[cell]; ok {
-		return sites, nil
+	if met, ok := s.cells[cell]; ok {
+		return met.sites, met.err
 	}
+	sites, err := s.read(cell)
+	if len(s.cells) < 10_000 {
+		s.cells[strings.Clone(cell)] = siteCell{sites, err}
+	}
+	return sites, err
+}
+
+func (s *siteNames) read(cell string) ([]foyer.SiteID, error) {
 	var sites []foyer.SiteID
 	for name := range strings.SplitSeq(cell, ";") {
 		folded := match.Fold(name)
@@ -46,11 +60,7 @@ func (s *siteNames) find(cell string) ([]foyer.SiteID, error) {
 		}
 		sites = append(sites, id)
 	}
-	sites = union(sites, nil)
-	if len(s.cells) < 10_000 {
-		s.cells[strings.Clone(cell)] = sites
-	}
-	return sites, nil
+	return union(sites, nil), nil
 }
 
 func (s *siteNames) unknown(name string) error {
