@@ -38,13 +38,25 @@ func ParseName(s string) Name {
 // Find returns the entry that a name means, foyer.NotFound where it means none.
 func (n Name) Find(b *store.Book) (*foyer.Entry, error) {
 	if n.ID != 0 {
-		return b.FindEntry(n.ID, "")
+		return n.named(b.FindEntry(n.ID, ""))
 	}
 	key, err := match.Email(n.Email)
 	if err != nil {
 		return nil, foyer.Errorf(foyer.Invalid, "%q is neither an email nor the id of an entry (E-1042): %v", n.Email, err)
 	}
-	return b.FindEntry(0, string(key))
+	return n.named(b.FindEntry(0, string(key)))
+}
+
+// named says in an error of kind foyer.NotFound who was asked for.
+func (n Name) named(e *foyer.Entry, err error) (*foyer.Entry, error) {
+	if foyer.KindOf(err) != foyer.NotFound {
+		return e, err
+	}
+	asked := n.Email
+	if n.ID != 0 {
+		asked = n.ID.String()
+	}
+	return nil, foyer.Errorf(foyer.NotFound, "there is no entry %s in this organization; foyer entry list shows who is there", asked)
 }
 
 // Change edits an entry by hand and returns it as it is now, and the act (0: nothing differed). A synced field that is edited lasts until its owner's

@@ -2,7 +2,6 @@ package reconcile_test
 
 import (
 	"maps"
-	"slices"
 	"strings"
 
 	"foyer"
@@ -369,16 +368,4 @@ func (m *model) tally(counts *foyer.Counts, before []modelPerson, listed map[int
 func (m *model) outranks(a, b foyer.SourceID) bool {
 	pa, pb := m.sources[a-1].priority, m.sources[b-1].priority
 	return pa > pb || pa == pb && a < b
-}
-
-// current returns the emails that are current ones.
-func (m *model) current() []string {
-	var keys []string
-	for key, e := range m.emails {
-		if !e.alias {
-			keys = append(keys, key)
-		}
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -226,7 +226,7 @@ func TestR16_OfEachFieldTheLastValueThatIsNotEmptyWins(t *testing.T) {
 	}
 }
 
-func TestR17_RowThatCannotRenewItsClaimIsLookedAtAfterAnEdit(t *testing.T) {
+func TestR17_EditClearsTheHash(t *testing.T) {
 	for name, edit := range map[string]reconcile.Edit{
 		"value": set(foyer.Title, "Chief"), "site": {AddSites: []foyer.SiteID{1}}, "permanent": {Permanent: new(true)},
 		"disabled": {Enabled: new(false)}, "notes": {Notes: new("n")},

@@ -171,16 +171,11 @@ func ascii(s string) string {
 			out = append(out, byte(r))
 			continue
 		}
-		plain := norm.NFKD.String(string(r))
-		if plain[0] < utf8.RuneSelf {
-			for _, part := range plain {
-				if part < utf8.RuneSelf {
-					out = append(out, byte(part))
-				}
-			}
-			continue
+		if letter := norm.NFD.String(string(r)); letter[0] < utf8.RuneSelf {
+			out = append(out, letter[0])
+		} else {
+			out = appendEscaped(out, r)
 		}
-		out = appendEscaped(out, r)
 	}
 	return string(out)
 }

@@ -95,6 +95,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, entry *logEntry) {
+	r.Body = newTimedBody(w, r)
 	route, ok := s.routes[path.Clean("/"+r.URL.Path)]
 	switch {
 	case !ok:

@@ -41,7 +41,7 @@ func newSpool(dir string, limit int64) *spool {
 // Write takes the next bytes of the file.
 func (s *spool) Write(p []byte) (int, error) {
 	if s.size += int64(len(p)); s.size > s.limit {
-		return 0, foyer.Errorf(foyer.TooLarge, "the file is larger than %d MiB; send only the people and the columns that visitors need", s.limit>>20)
+		return 0, foyer.Errorf(foyer.TooLarge, "the file is larger than %d bytes; send only the people and the columns that visitors need", s.limit)
 	}
 	s.sniffer.Write(p)
 	s.digest.Write(p)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 
 	"foyer"
 	"foyer/match"
@@ -54,9 +55,20 @@ func randomBytes(n int) []byte {
 	return b
 }
 
-// slug returns the name in lower-case ASCII letters and digits, with hyphens between words.
+// slug returns the name in lower-case ASCII letters and digits, without accents, with hyphens between words.
 func slug(name string) string {
-	words := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return (r < 'a' || r > 'z') && (r < '0' || r > '9') })
+	var words []string
+	for _, word := range strings.FieldsFunc(name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r) }) {
+		word = strings.Map(func(r rune) rune {
+			if (r < 'a' || r > 'z') && (r < '0' || r > '9') {
+				return -1
+			}
+			return r
+		}, match.Fold(word))
+		if word != "" {
+			words = append(words, word)
+		}
+	}
 	return strings.Join(words, "-")
 }
 

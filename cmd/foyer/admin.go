@@ -80,7 +80,7 @@ func (c *orgListCmd) Run(a *app) error {
 }
 
 type orgFlag struct {
-	Org string `help:"Name or slug of the organization." required:"" placeholder:"ORG"`
+	Org string `help:"Name or slug of the organization." required:"" env:"FOYER_ORG" placeholder:"ORG"`
 }
 
 type siteCmd struct {
@@ -347,6 +347,9 @@ func (c *keyCreateCmd) Run(a *app) error {
 			life, err := foyer.ParseDuration(c.Expires)
 			if err != nil {
 				return err
+			}
+			if life == 0 {
+				return foyer.Errorf(foyer.Invalid, "a key that expires at once is of no use; give --expires 90d, or leave it out")
 			}
 			n.ExpiresAt = o.Now().Add(life)
 		}

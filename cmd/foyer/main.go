@@ -26,8 +26,8 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Data string `help:"Folder of the database, certificates and keys; foyer-data unless given, for the demo a temporary one." placeholder:"DIR"`
-	JSON bool   `help:"Print one JSON document instead of text." name:"json"`
+	Data string `help:"Folder of the database, certificates and keys; foyer-data unless given, for the demo a temporary one." env:"FOYER_DATA" placeholder:"DIR"`
+	JSON bool   `help:"Print one JSON document instead of text." name:"json" env:"FOYER_JSON"`
 
 	Demo   demoCmd   `cmd:"" help:"Show it: start a server, send the sample file as a customer's script does, print the replies."`
 	Serve  serveCmd  `cmd:"" help:"Run the server."`
@@ -71,7 +71,7 @@ func run(args []string, out, errOut io.Writer) int {
 	exit := -1
 	parser, err := kong.New(&c, kong.Name("foyer"),
 		kong.Description("Foyer keeps the address book of a visitor-management system in step with each customer's directory.\n\nStart with: foyer demo"),
-		kong.DefaultEnvars("FOYER"), kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.UsageOnError(), kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Writers(out, errOut), kong.Exit(func(code int) { exit = code }))
 	if err != nil {
 		fmt.Fprintln(errOut, "foyer:", err)

@@ -16,12 +16,12 @@ import (
 )
 
 type serveCmd struct {
-	Listen       string         `help:"Address and port to listen on." default:":8443" placeholder:"ADDR"`
-	PublicURL    *url.URL       `help:"As clients reach the server; its name goes into the certificate." placeholder:"https://HOST" name:"public-url"`
-	TLSCert      string         `help:"Certificate (PEM), the server's first, then what it was issued by. Otherwise one is made." placeholder:"FILE" name:"tls-cert"`
-	TLSKey       string         `help:"Its private key (PEM)." placeholder:"FILE" name:"tls-key"`
-	BehindProxy  string         `help:"Listen here without TLS besides, for a proxy on this machine: unix:/run/foyer.sock or 127.0.0.1:8080. Needs --trusted-proxy." placeholder:"ADDR"`
-	TrustedProxy []netip.Prefix `help:"Addresses of proxies whose X-Forwarded-For is believed; over a Unix socket the proxy is 127.0.0.1/32." placeholder:"CIDR"`
+	Listen       string         `help:"Address and port to listen on." default:":8443" placeholder:"ADDR" env:"FOYER_LISTEN"`
+	PublicURL    *url.URL       `help:"As clients reach the server; its name goes into the certificate." placeholder:"https://HOST" name:"public-url" env:"FOYER_PUBLIC_URL"`
+	TLSCert      string         `help:"Certificate (PEM), the server's first, then what it was issued by. Otherwise one is made." placeholder:"FILE" name:"tls-cert" env:"FOYER_TLS_CERT"`
+	TLSKey       string         `help:"Its private key (PEM)." placeholder:"FILE" name:"tls-key" env:"FOYER_TLS_KEY"`
+	BehindProxy  string         `help:"Listen here without TLS besides, for a proxy on this machine: unix:/run/foyer.sock or 127.0.0.1:8080. Needs --trusted-proxy." placeholder:"ADDR" env:"FOYER_BEHIND_PROXY"`
+	TrustedProxy []netip.Prefix `help:"Addresses of proxies whose X-Forwarded-For is believed; over a Unix socket the proxy is 127.0.0.1/32." placeholder:"CIDR" env:"FOYER_TRUSTED_PROXY"`
 }
 
 // Run runs the server until it is interrupted; then it finishes what runs.
