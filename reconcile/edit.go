@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	"foyer"
@@ -176,6 +175,9 @@ func (d *draft) carryOut(edit *Edit) {
 			d.set(f, value, foyer.Origin{Owner: owner, Run: d.run, Before: e.Values[f]})
 		}
 	}
+	if edit.Enabled != nil {
+		d.enable(*edit.Enabled)
+	}
 	e.HandSites = union(e.HandSites, edit.AddSites)
 	for _, site := range edit.RemoveSites {
 		e.HandSites = without(e.HandSites, site)
@@ -185,9 +187,6 @@ func (d *draft) carryOut(edit *Edit) {
 	if edit.Notes != nil && *edit.Notes != e.Notes {
 		d.flags = append(d.flags, foyer.FlagChange{Name: "notes", Before: e.Notes, After: *edit.Notes})
 		e.Notes = *edit.Notes
-	}
-	if edit.Enabled != nil {
-		d.enable(*edit.Enabled)
 	}
 	d.normalise(nil)
 }
@@ -199,16 +198,16 @@ func (d *draft) flag(name string, now, wanted *bool) {
 	}
 }
 
-// enable sets the status by hand. Who is disabled by hand stays so until a person says otherwise (R13). Who is enabled keeps the sites at
-// which they were last, as given by hand where no source names any: with none they could be asked for everywhere.
+// enable sets the status by hand. Who is disabled by hand stays so until a person says otherwise (R13). Who is enabled and whom no source lists keeps
+// the sites at which they were last, as given by hand: with none they could be asked for everywhere.
 func (d *draft) enable(enabled bool) {
 	e := d.after
 	if !enabled {
 		e.Enabled, e.Reason = false, foyer.ByHand
 		return
 	}
-	if !e.Enabled && e.HandMade() && len(e.HandSites) == 0 {
-		e.HandSites = slices.Clone(e.Sites)
+	if !e.Enabled && e.HandMade() {
+		e.HandSites = union(e.HandSites, e.Sites)
 	}
 	e.Enabled, e.Reason = true, foyer.NotDisabled
 }

@@ -55,10 +55,11 @@ func Run(ctx context.Context, s *store.Store, caller foyer.Caller, d Delivery) (
 	return Refuse(context.WithoutCancel(ctx), s, caller, d.Org, run, err)
 }
 
-// Refuse records that a delivery was refused for the reason err, and returns the run beside err.
+// Refuse records that a delivery was refused for the reason err, and returns the run beside err. Where the database is too busy for that, the
+// reason still is what the sender has to know: the run then has no ID.
 func Refuse(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, run *foyer.Run, err error) (*foyer.Run, error) {
 	run.Status, run.Message, run.Counts, run.Problems = foyer.Refused, message(err), foyer.Counts{}, nil
-	if failed := s.RecordRun(ctx, caller, org, run); failed != nil {
+	if failed := s.RecordRun(ctx, caller, org, run); failed != nil && foyer.KindOf(failed) != foyer.Busy {
 		return nil, failed
 	}
 	return run, err

@@ -63,7 +63,7 @@ func (s *Server) refuse(r *http.Request, caller foyer.Caller, d reconcile.Delive
 	}
 	run := &foyer.Run{Kind: foyer.Sync, Source: d.Source, Actor: caller.Name, Address: caller.Address.String(), Started: s.Store.Now()}
 	run, err := reconcile.Refuse(r.Context(), s.Store, caller, d.Org, run, reason)
-	if run != nil {
+	if run != nil && run.ID != 0 {
 		logOf(r).run = run.ID.String()
 	}
 	return err

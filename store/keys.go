@@ -72,7 +72,7 @@ func readKeys(t *txn, query string, args ...any) (keys []foyer.Key, macs [][]byt
 // LookupKey returns a key and its secret's HMAC, whatever became of it; foyer.NotFound where there is none. It takes no caller: it is
 // how a caller comes to be known.
 func (s *Store) LookupKey(ctx context.Context, org foyer.OrgID, id foyer.KeyID) (key foyer.Key, secretMAC []byte, err error) {
-	err = s.snapshot(ctx, "look up the key", func(t *txn) error {
+	err = s.identify(ctx, "look up the key", func(t *txn) error {
 		keys, macs, err := readKeys(t, `WHERE org = $1 AND id = $2`, org, id)
 		if err == nil && len(keys) == 0 {
 			return foyer.Errorf(foyer.NotFound, "there is no key %s", id)
@@ -130,7 +130,7 @@ func (s *Store) RevokeToken(ctx context.Context, org foyer.OrgID, mac []byte, ex
 
 // TokenRevoked tells whether a token was ended before its time.
 func (s *Store) TokenRevoked(ctx context.Context, org foyer.OrgID, mac []byte) (revoked bool, err error) {
-	err = s.snapshot(ctx, "look up the token", func(t *txn) error {
+	err = s.identify(ctx, "look up the token", func(t *txn) error {
 		err := t.get(`SELECT 1 FROM revoked_token WHERE org = $1 AND mac = $2`, []any{org, mac}, &revoked)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil

@@ -314,7 +314,7 @@ func (s *Store) defaultSource(t *txn, org foyer.OrgID, site foyer.SiteID) (foyer
 
 // OrgOf returns the organization of a caller that has one: a key's.
 func (s *Store) OrgOf(ctx context.Context, caller foyer.Caller) (o foyer.Org, err error) {
-	err = s.snapshot(ctx, "read the organization", func(t *txn) error {
+	err = s.identify(ctx, "read the organization", func(t *txn) error {
 		o, err = readOrg(t, caller.Org)
 		return err
 	})

@@ -42,7 +42,8 @@ type Config struct {
 // Store is an open database. It may be used by many goroutines, and other processes may have the same database open.
 type Store struct {
 	write *sql.DB // one connection: SQLite has one writer
-	read  *sql.DB
+	read  *sql.DB // of books: a sync holds one while it waits to write
+	ident *sql.DB // of keys: who asks is found out however many syncs wait
 	vault *vault.Vault
 	clock foyer.Clock
 	locks orgLocks
@@ -70,10 +71,12 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		return nil, err
 	}
 	s.write.SetMaxOpenConns(1)
-	if s.read, err = sql.Open("sqlite", dsn(path, "_pragma", "query_only(1)")); err != nil {
-		return nil, err
+	for pool, size := range map[**sql.DB]int{&s.read: 16, &s.ident: 4} {
+		if *pool, err = sql.Open("sqlite", dsn(path, "_pragma", "query_only(1)")); err != nil {
+			return nil, err
+		}
+		(*pool).SetMaxOpenConns(size)
 	}
-	s.read.SetMaxOpenConns(8)
 	if err := s.migrate(ctx); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -146,19 +149,33 @@ func (s *Store) checkPepper(ctx context.Context) error {
 }
 
 // Close closes the database. Running transactions are finished or rolled back first.
-func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+func (s *Store) Close() error { return errors.Join(s.ident.Close(), s.read.Close(), s.write.Close()) }
 
-// transact runs fn in a writing transaction, all or nothing; when it returns nil, what fn wrote is on disk. It waits at most busyTimeout
-// for the one connection that writes.
+// transact runs fn in a writing transaction, all or nothing; when it returns nil, what fn wrote is on disk.
 func (s *Store) transact(ctx context.Context, doing string, fn func(*txn) error) error {
+	return within(ctx, s.write, nil, doing, fn)
+}
+
+// snapshot runs fn on one consistent state of the database.
+func (s *Store) snapshot(ctx context.Context, doing string, fn func(*txn) error) error {
+	return within(ctx, s.read, &sql.TxOptions{ReadOnly: true}, doing, fn)
+}
+
+// identify is snapshot for finding out who asks.
+func (s *Store) identify(ctx context.Context, doing string, fn func(*txn) error) error {
+	return within(ctx, s.ident, &sql.TxOptions{ReadOnly: true}, doing, fn)
+}
+
+// within runs fn in a transaction of a pool. It waits at most busyTimeout for a connection.
+func within(ctx context.Context, pool *sql.DB, options *sql.TxOptions, doing string, fn func(*txn) error) error {
 	wait, cancel := context.WithTimeout(ctx, busyTimeout)
-	conn, err := s.write.Conn(wait)
+	conn, err := pool.Conn(wait)
 	cancel()
 	if err != nil {
 		return busy(doing, err)
 	}
 	defer conn.Close()
-	tx, err := conn.BeginTx(ctx, nil)
+	tx, err := conn.BeginTx(ctx, options)
 	if err != nil {
 		return busy(doing, err)
 	}
@@ -167,16 +184,6 @@ func (s *Store) transact(ctx context.Context, doing string, fn func(*txn) error)
 		return busy(doing, err)
 	}
 	return busy(doing, tx.Commit())
-}
-
-// snapshot runs fn on one consistent state of the database.
-func (s *Store) snapshot(ctx context.Context, doing string, fn func(*txn) error) error {
-	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return busy(doing, err)
-	}
-	defer tx.Rollback()
-	return busy(doing, fn(newTxn(ctx, tx)))
 }
 
 // busy gives an error of the database its kind: what may succeed later is foyer.Busy, the rest stays internal and gets doing in front.

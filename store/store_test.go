@@ -142,3 +142,47 @@ func TestCaller_KeyOfAnotherOrganizationSeesNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestUpdate_PanicFailsTheDeltaOnly holds that a fault in working out one organization's delta does not end the process.
+func TestUpdate_PanicFailsTheDeltaOnly(t *testing.T) {
+	s := openTest(t)
+	org := newOrg(t, s)
+	err := s.Update(t.Context(), operator, Act{Org: org.ID, Kind: foyer.Edit}, func(*Book) (*Delta, error) {
+		return &Delta{Run: &foyer.Run{Kind: foyer.Edit, Status: foyer.Applied}, Writes: func(func(*Write, error) bool) { panic("one bad row") }}, nil
+	})
+	if err == nil || !strings.Contains(err.Error(), "one bad row") {
+		t.Errorf("the error is %v", err)
+	}
+	if runs, err := s.Runs(t.Context(), operator, org.ID, 0, true); err != nil || len(runs) != 0 {
+		t.Errorf("the runs are %v, %v", runs, err)
+	}
+}
+
+// TestLookupKey_DoesNotWaitForSyncs holds that a token can be had while more syncs wait than the pool of books has connections.
+func TestLookupKey_DoesNotWaitForSyncs(t *testing.T) {
+	s := openTest(t)
+	waiting, release := make(chan struct{}, 16), make(chan struct{})
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			err := s.snapshot(context.Background(), "wait", func(*txn) error {
+				waiting <- struct{}{}
+				<-release
+				return nil
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range 16 {
+		<-waiting
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, _, err := s.LookupKey(ctx, "aaaaaa", "fk_x"); foyer.KindOf(err) != foyer.NotFound {
+		t.Errorf("the error is %v, want that there is no such key", err)
+	}
+	close(release)
+	all.Wait()
+}

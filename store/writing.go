@@ -1,8 +1,9 @@
 package store
 
 import (
-	"cmp"
+	"fmt"
 	"iter"
+	"runtime/debug"
 
 	"foyer"
 )
@@ -42,7 +43,10 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 	w := writers{t: t, org: org, claims: map[foyer.SourceID]*claimWriter{}}
 	for b := range batches {
 		if err == nil {
-			if err = cmp.Or(b.err, w.carryOut(b)); err != nil {
+			if err = b.err; err == nil {
+				err = w.carryOut(b)
+			}
+			if err != nil {
 				close(stop)
 			}
 		}
@@ -55,7 +59,8 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 	return next, wrote, w.finish()
 }
 
-// encode encodes writes and sends them until there are no more, or nobody wants any. It closes batches in the end.
+// encode encodes writes and sends them until there are no more, or nobody wants any. It closes batches in the end. A panic on the way fails
+// the delta, not the process, which serves other organizations too.
 func encode(org foyer.OrgID, run foyer.RunID, writes iter.Seq2[*Write, error], batches chan<- *batch, stop <-chan struct{}) {
 	defer close(batches)
 	entries, changes := entryEncoder{org: org}, changeEncoder{org: org, run: run}
@@ -69,6 +74,12 @@ func encode(org foyer.OrgID, run foyer.RunID, writes iter.Seq2[*Write, error], b
 			return false
 		}
 	}
+	defer func() {
+		if fault := recover(); fault != nil {
+			out = &batch{err: fmt.Errorf("panic while working out what to write: %v\n%s", fault, debug.Stack())}
+			send()
+		}
+	}()
 	for write, err := range writes {
 		if err != nil {
 			out.err = err
