@@ -308,3 +308,11 @@ func TestR26_ChangesAreLoggedWithBeforeAndAfter(t *testing.T) {
 		}
 	}
 }
+
+func TestR9_GuessDoesNotUndoWhatTheDisplayNameWasComparedWith(t *testing.T) {
+	f := foyertest.Start(t)
+	applied(t, f, "EMAIL,NAME", `ann@test.com,"Lee Jones, Ann"`)
+	f.Edit(t, "ann@test.com", set(foyer.DisplayName, ""))
+	wantCounts(t, applied(t, f, "EMAIL,NAME", "ann@test.com,Ann Lee Jones"), "updated=0")
+	want(t, f, "ann@test.com", foyer.LastName, "Lee Jones")
+}

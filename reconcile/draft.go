@@ -40,7 +40,9 @@ func (d *draft) merge(l *listing) {
 	for f := foyer.Title; f < foyer.NumFields; f++ {
 		d.submit(f, values[f])
 	}
-	if display := values[foyer.DisplayName]; display != "" {
+	display := values[foyer.DisplayName]
+	isFirstAndLast := d.after.Values[foyer.DisplayName] == "" && d.same(foyer.DisplayName, display)
+	if display != "" && !isFirstAndLast { // else a guess could only undo what it was compared with
 		first, last := match.SplitName(display)
 		if values[foyer.FirstName] == "" {
 			d.guess(foyer.FirstName, first)

@@ -18,7 +18,7 @@ import (
 // idAlphabet makes ids and secrets that survive being pasted into a form unescaped and read out over the phone.
 var idAlphabet = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
 
-// orgIDLength is the length of an OrgID: 30 random bits, checked against all that were ever given.
+// orgIDLength is the length of an OrgID: 30 random bits.
 const orgIDLength = 6
 
 // CreateOrg makes an organization. Its slug is made from the name; foyer.Conflict where it is taken.
@@ -32,14 +32,16 @@ func (s *Store) CreateOrg(ctx context.Context, caller foyer.Caller, name, countr
 		return o, foyer.Errorf(foyer.Invalid, "the name %q holds no letter or digit from a to z; give one that does", name)
 	}
 	err := s.transact(ctx, "create the organization", func(t *txn) error {
-		var taken int
-		if err := t.get(`SELECT COUNT(*) FROM org WHERE slug = $1`, []any{o.Slug}, &taken); err != nil {
+		taken, err := readOrgs(t, `WHERE slug = $1`, o.Slug)
+		if err != nil {
 			return err
 		}
-		if taken > 0 {
+		if len(taken) > 0 {
 			return foyer.Errorf(foyer.Conflict, "there is an organization %q already; give another name", o.Slug)
 		}
-		o.ID = foyer.OrgID(idAlphabet.EncodeToString(randomBytes(5))[:orgIDLength])
+		if o.ID, err = newOrgID(t); err != nil {
+			return err
+		}
 		const insertOrg = `INSERT INTO org (id, slug, name, country, created_at) VALUES ($1, $2, $3, $4, $5)`
 		if err := t.exec(insertOrg, o.ID, o.Slug, o.Name, o.Country, millis(o.CreatedAt)); err != nil {
 			return err
@@ -49,10 +51,17 @@ func (s *Store) CreateOrg(ctx context.Context, caller foyer.Caller, name, countr
 	return o, err
 }
 
-func randomBytes(n int) []byte {
-	b := make([]byte, n)
-	rand.Read(b)
-	return b
+// newOrgID draws an id that no organization has. Organizations are never removed, so none is given twice.
+func newOrgID(t *txn) (foyer.OrgID, error) {
+	for {
+		random := make([]byte, 5)
+		rand.Read(random)
+		id := foyer.OrgID(idAlphabet.EncodeToString(random)[:orgIDLength])
+		taken, err := readOrgs(t, `WHERE id = $1`, id)
+		if err != nil || len(taken) == 0 {
+			return id, err
+		}
+	}
 }
 
 // slug returns the name in lower-case ASCII letters and digits, without accents, with hyphens between words.
