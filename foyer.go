@@ -42,18 +42,6 @@ func ParseEntryID(s string) (id EntryID, ok bool) {
 	return EntryID(n), ok
 }
 
-// ParseSourceID reads S-1; ok is false for anything else.
-func ParseSourceID(s string) (id SourceID, ok bool) {
-	n, ok := parseNumber(s, "S-")
-	return SourceID(n), ok
-}
-
-// ParseSiteID reads L-3; ok is false for anything else.
-func ParseSiteID(s string) (id SiteID, ok bool) {
-	n, ok := parseNumber(s, "L-")
-	return SiteID(n), ok
-}
-
 // ParseRunID reads R-81, or 81 alone.
 func ParseRunID(s string) (RunID, error) {
 	n, ok := parseNumber(s, "R-")

@@ -39,7 +39,6 @@ type RunStatus string
 const (
 	Applied RunStatus = "applied"
 	Refused RunStatus = "refused" // not read as a list of people: nothing changed
-	Failed  RunStatus = "failed"  // a fault of ours: nothing changed
 )
 
 // Counts sums up what a run did to entries, and how its rows fared.

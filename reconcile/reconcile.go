@@ -10,7 +10,6 @@ package reconcile
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 
 	"foyer"
 	"foyer/match"
@@ -131,6 +130,3 @@ func policyOf(b *store.Book, source *foyer.Source) (*policy, error) {
 	}
 	return &policy{source: source, book: b.Source, sites: newSiteNames(b.Sites), phones: phones}, nil
 }
-
-// DigestText returns a digest as a person reads it.
-func DigestText(digest []byte) string { return hex.EncodeToString(digest) }

@@ -115,9 +115,6 @@ func (b *Book) HandMade() (ids []foyer.EntryID, err error) {
 	return ids, err
 }
 
-// Run returns a run with its problems.
-func (b *Book) Run(id foyer.RunID) (*foyer.Run, error) { return readRun(b.t, b.Org.ID, id) }
-
 // View calls fn with the organization's book as it is now.
 func (s *Store) View(ctx context.Context, caller foyer.Caller, org foyer.OrgID, fn func(*Book) error) error {
 	if err := caller.May(foyer.ReadBook, org); err != nil {

@@ -1,12 +1,12 @@
 package main
 
 import (
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"strings"
 
 	"foyer"
-	"foyer/reconcile"
 	"foyer/store"
 )
 
@@ -40,7 +40,7 @@ type runJSON struct {
 func toRunJSON(r *foyer.Run, n names) runJSON {
 	return runJSON{
 		r.ID.String(), r.Kind, n.sources[r.Source], r.Actor, r.Address, stamp(r.Started), stamp(r.Finished), r.Status, r.Message,
-		r.Rows, r.Added, r.Updated, r.Disabled, r.Enabled, r.Unchanged, r.Skipped, r.Errors, r.Warnings, reconcile.DigestText(r.Digest),
+		r.Rows, r.Added, r.Updated, r.Disabled, r.Enabled, r.Unchanged, r.Skipped, r.Errors, r.Warnings, hex.EncodeToString(r.Digest),
 	}
 }
 
