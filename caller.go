@@ -3,6 +3,7 @@ package foyer
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -19,33 +20,37 @@ var scopeNames = []string{"sync", "read"}
 
 // ParseScopes reads scope names separated by spaces or commas.
 func ParseScopes(s string) (Scopes, error) {
-	var set Scopes
-names:
+	set, err := parseSet(s, "scope", scopeNames)
+	return Scopes(set), err
+}
+
+// Names returns the names of the set's scopes.
+func (s Scopes) Names() []string { return namesOf(uint8(s), scopeNames) }
+
+// String returns the scopes as OAuth writes them: names separated by a space.
+func (s Scopes) String() string { return strings.Join(s.Names(), " ") }
+
+// parseSet reads names separated by spaces or commas as a set: a bit each, by their place in known.
+func parseSet(s, what string, known []string) (set uint8, err error) {
 	for _, name := range strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' }) {
-		for i, known := range scopeNames {
-			if name == known {
-				set |= 1 << i
-				continue names
-			}
+		at := slices.Index(known, strings.ToLower(name))
+		if at < 0 {
+			return 0, fmt.Errorf("there is no %s %q; there are: %s", what, name, strings.Join(known, ", "))
 		}
-		return 0, fmt.Errorf("there is no scope %q; scopes are %s", name, strings.Join(scopeNames, ", "))
+		set |= 1 << at
 	}
 	return set, nil
 }
 
-// Names returns the names of the set's scopes.
-func (s Scopes) Names() []string {
+func namesOf(set uint8, known []string) []string {
 	names := []string{}
-	for i, name := range scopeNames {
-		if s&(1<<i) != 0 {
+	for i, name := range known {
+		if set&(1<<i) != 0 {
 			names = append(names, name)
 		}
 	}
 	return names
 }
-
-// String returns the scopes as OAuth writes them: names separated by a space.
-func (s Scopes) String() string { return strings.Join(s.Names(), " ") }
 
 // Right is what a method of the store asks of its caller.
 type Right uint8
@@ -55,11 +60,12 @@ const (
 	ReadBook   Right = iota // read entries, runs, sources, sites of an organization
 	SyncBook                // deliver what a source says
 	EditBook                // change entries by hand
+	DecideRuns              // approve, reject and undo runs, end sources
 	Administer              // make sites, sources and keys of an organization
 	Operate                 // make and list organizations
 )
 
-var rightNames = [...]string{"read the address book", "sync", "edit entries", "administer the organization", "operate the installation"}
+var rightNames = [...]string{"read the address book", "sync", "edit entries", "decide on runs", "administer the organization", "operate the installation"}
 
 // Caller says who acts, for which organization, and from where. Every method of the store takes one and checks it beside the data.
 // The zero Caller may do nothing.

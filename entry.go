@@ -1,6 +1,10 @@
 package foyer
 
-import "slices"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Entry is one person in an address book.
 type Entry struct {
@@ -11,13 +15,57 @@ type Entry struct {
 	HandSites []SiteID          // sites given by hand, ascending
 	Sites     []SiteID          // all its sites, ascending: by hand and by claims; of a disabled entry its last (R12)
 	ClaimedBy []SourceID        // the sources that list it now, ascending; none: hand-made
+	Keeps     [NumFields]Keep   // values that a person keeps (R6)
+	IDs       []ExternalID      // by which id each source knows it, also once it no longer lists it; by ascending source (R2)
 	Enabled   bool
 	Reason    Reason // why it is disabled
 	Permanent bool   // no absence disables it
 	Pinned    bool
+	Notify    Methods // how its visitors are announced to it
 	Notes     string
 	LastRun   RunID // the run or act that touched it last
 }
+
+// ExternalID is the id by which a source knows an entry (R2).
+type ExternalID struct {
+	Source SourceID
+	ID     string
+}
+
+// Keep says that a person keeps the value of a field: no source overwrites it until it is released (R6).
+type Keep struct {
+	Run   RunID     // the act that asked for it; 0: the field is not kept
+	Until time.Time // its end; zero: until it is released
+}
+
+// Holds tells whether the field is kept at that time.
+func (k Keep) Holds(now time.Time) bool {
+	return k.Run != 0 && (k.Until.IsZero() || now.Before(k.Until))
+}
+
+// Ended tells whether the keep has come to its end, and is still noted.
+func (k Keep) Ended(now time.Time) bool { return k.Run != 0 && !k.Holds(now) }
+
+// Methods is a set of ways to tell a host of a visitor.
+type Methods uint8
+
+// The methods of notification.
+const (
+	NotifyEmail Methods = 1 << iota
+	NotifySMS
+	NotifyVoice
+)
+
+var methodNames = []string{"email", "sms", "voice"}
+
+// ParseMethods reads names of methods separated by spaces or commas; none is a set too.
+func ParseMethods(s string) (Methods, error) {
+	set, err := parseSet(s, "method of notification", methodNames)
+	return Methods(set), err
+}
+
+// String returns the names of the set's methods, separated by a space.
+func (m Methods) String() string { return strings.Join(namesOf(uint8(m), methodNames), " ") }
 
 // Reason says why an entry is disabled.
 type Reason string
@@ -38,11 +86,47 @@ type Origin struct {
 	Before string   // the value it replaced
 }
 
+// Address is what an email means: an entry, by its current email or by an alias. The zero Address means nobody.
+type Address struct {
+	Entry EntryID
+	Alias bool
+}
+
 // HandMade tells whether no source claims the entry now.
 func (e *Entry) HandMade() bool { return len(e.ClaimedBy) == 0 }
 
 // Claimed tells whether the source lists the entry.
 func (e *Entry) Claimed(by SourceID) bool { return slices.Contains(e.ClaimedBy, by) }
+
+// KnownAs returns the id by which a source knows the entry; "" where it knows none.
+func (e *Entry) KnownAs(source SourceID) string {
+	for _, id := range e.IDs {
+		if id.Source == source {
+			return id.ID
+		}
+	}
+	return ""
+}
+
+// SetKnownAs notes by which id a source knows the entry; "" is by none.
+func (e *Entry) SetKnownAs(source SourceID, id string) {
+	e.IDs = slices.DeleteFunc(e.IDs, func(x ExternalID) bool { return x.Source == source })
+	if id == "" {
+		return
+	}
+	at, _ := slices.BinarySearchFunc(e.IDs, source, func(x ExternalID, s SourceID) int { return int(x.Source - s) })
+	e.IDs = slices.Insert(e.IDs, at, ExternalID{source, id})
+}
+
+// KeepEnd returns when the first of the entry's keeps ends; zero where none has an end.
+func (e *Entry) KeepEnd() (end time.Time) {
+	for _, k := range e.Keeps {
+		if k.Run != 0 && !k.Until.IsZero() && (end.IsZero() || k.Until.Before(end)) {
+			end = k.Until
+		}
+	}
+	return end
+}
 
 // FullName returns the display name, or first and last name where there is none.
 func (e *Entry) FullName() string {
@@ -68,6 +152,7 @@ func (e *Entry) Clone() *Entry {
 	c.HandSites = slices.Clone(e.HandSites)
 	c.Sites = slices.Clone(e.Sites)
 	c.ClaimedBy = slices.Clone(e.ClaimedBy)
+	c.IDs = slices.Clone(e.IDs)
 	return &c
 }
 

@@ -29,6 +29,31 @@ type Source struct {
 	LeaveHandMade bool              // its snapshots leave hand-made entries alone (R11)
 	Windows1252   bool              // its files are Windows-1252 even where they happen to be valid UTF-8
 	Headers       map[string]string // further headers of its files, and the field each holds
+	Guard         Guard             // when a run of it waits for a person (R21); when it is made, the zero Guard is DefaultGuard
+	EndedAt       time.Time         // zero: it has not ended. What has ended lists nobody, and delivers no more
+}
+
+// Limit is tripped by a number that is both at least Count, and more than Percent of all.
+type Limit struct {
+	Count   int `json:"count"`
+	Percent int `json:"percent"`
+}
+
+// Tripped tells whether n of all are too many.
+func (l Limit) Tripped(n, all int) bool { return n >= l.Count && n*100 > l.Percent*all }
+
+// Guard says when a run of a source is held for a person to decide (R21).
+type Guard struct {
+	Off     bool  `json:"off,omitempty"`
+	Many    Limit `json:"many"`    // of those disabled or taken off their site
+	Few     Limit `json:"few"`     // the same, for small numbers
+	Renames Limit `json:"renames"` // of those who get another email by their id
+	Names   Limit `json:"names"`   // of those whose name changes: shifted columns
+}
+
+// DefaultGuard returns the limits of R21.
+func DefaultGuard() Guard {
+	return Guard{Many: Limit{10, 20}, Few: Limit{5, 50}, Renames: Limit{10, 20}, Names: Limit{20, 30}}
 }
 
 // SourceKind says how a source delivers.

@@ -18,6 +18,35 @@ type Run struct {
 	Message  string    // what happened in one sentence, of a run that was not applied
 	Digest   []byte    // SHA-256 of what was delivered; empty where nothing was
 	Book     int64     // the book's version right after the run
+	Of       RunID     // the run that this one undoes, or as whose approval it was applied; 0: none
+	Replays  RunID     // an earlier run that applied the same file, which is not the latest any more; 0: none
+	Hold     *Hold     // why it was held; nil: it was not
+	Refusal  *Refusal  // of a refused run
+}
+
+// Hold says why a run waits for a person to decide, and whom it is about (R22).
+type Hold struct {
+	Reasons []string    `json:"reasons"`           // what it would do, and which limit that passes, the gravest first
+	Lost    int         `json:"lost"`              // whom it would disable or take off their site
+	Of      int         `json:"of"`                // of so many whom the source covers
+	Shared  []HoldGroup `json:"shared"`            // what the lost have in common
+	Leave   bool        `json:"leave,omitempty"`   // of the end of a source: whom nobody else lists stays
+	Decided string      `json:"decided,omitempty"` // by whom and when, once it is
+	Expires time.Time   `json:"expires"`           // when it lapses
+}
+
+// HoldGroup says how many of those whom a held run would take away share a site or a division.
+type HoldGroup struct {
+	By    string `json:"by"` // "site", "division"
+	Value string `json:"value"`
+	Count int    `json:"count"`
+}
+
+// Refusal is the error for which a run was refused, so that the reply can be given again.
+type Refusal struct {
+	Kind   Kind   `json:"kind"`
+	Line   int    `json:"line,omitempty"`
+	Column string `json:"column,omitempty"`
 }
 
 // MaxProblems is how many problems of rows a run keeps; all are counted.
@@ -30,6 +59,9 @@ type RunKind string
 const (
 	Sync RunKind = "sync" // one delivery of one source
 	Edit RunKind = "edit" // a person's change of one entry
+	Undo RunKind = "undo" // what another run did is put back (R25)
+	Join RunKind = "join" // two entries of one person become one (R3)
+	End  RunKind = "end"  // a source ends: it lists nobody any more
 )
 
 // RunStatus says what became of a run.
@@ -37,9 +69,19 @@ type RunStatus string
 
 // The states of a run.
 const (
-	Applied RunStatus = "applied"
-	Refused RunStatus = "refused" // not read as a list of people: nothing changed
+	Applied    RunStatus = "applied"
+	Refused    RunStatus = "refused"    // not read as a list of people: nothing changed
+	Failed     RunStatus = "failed"     // a fault on this side: nothing changed
+	Held       RunStatus = "held"       // waits for a person to decide: nothing changed (R22)
+	Approved   RunStatus = "approved"   // was held, and applied by a later run
+	Rejected   RunStatus = "rejected"   // was held, and a person said no
+	Superseded RunStatus = "superseded" // was held, and its source delivered anew
+	Lapsed     RunStatus = "lapsed"     // was held, and nobody decided in time
+	Undone     RunStatus = "undone"     // was applied, and all of it put back (R25)
 )
+
+// HoldFor is how long a held run waits before it lapses (R22).
+const HoldFor = 7 * 24 * time.Hour
 
 // Counts sums up what a run did to entries, and how its rows fared.
 type Counts struct {
@@ -59,6 +101,7 @@ type Counts struct {
 type Change struct {
 	Entry     EntryID
 	Added     bool  // the entry was not there before
+	Removed   bool  // the entry is not there after: its addition was undone, or it was joined to another
 	Prev      RunID // the act that touched the entry before this one; 0: none that is known
 	Fields    []FieldChange
 	Status    *[2]Status
@@ -66,6 +109,10 @@ type Change struct {
 	HandSites *[2][]SiteID // the sites given by hand
 	Flags     []FlagChange
 	Claims    []ClaimChange
+	Keeps     []KeepChange
+	IDs       []IDChange
+	Emails    []EmailChange // what emails mean, but for that of an added entry which meant nobody
+	Joined    EntryID       // the other entry of a join; 0: none
 }
 
 // Status is whether an entry can be asked for, and why not.
@@ -105,6 +152,27 @@ type ClaimChange struct {
 	After  *Claim
 }
 
+// KeepChange is what a person keeps of an entry, before and after.
+type KeepChange struct {
+	Field  Field
+	Before Keep
+	After  Keep
+}
+
+// IDChange is by which id a source knows an entry, before and after; "" is by none.
+type IDChange struct {
+	Source SourceID
+	Before string
+	After  string
+}
+
+// EmailChange is what an email means, before and after.
+type EmailChange struct {
+	Key    string // the email's key (R1)
+	Before Address
+	After  Address
+}
+
 // Visible tells whether a person sees a difference in a field, a mark or the sites: ownership, claims and status aside.
 func (c *Change) Visible() bool {
 	for _, f := range c.Fields {
@@ -112,10 +180,11 @@ func (c *Change) Visible() bool {
 			return true
 		}
 	}
-	return c.Sites != nil || len(c.Flags) > 0
+	return c.Sites != nil || len(c.Flags) > 0 || c.Removed
 }
 
 // Empty tells whether nothing changed.
 func (c *Change) Empty() bool {
-	return !c.Added && len(c.Fields) == 0 && c.Status == nil && c.Sites == nil && c.HandSites == nil && len(c.Flags) == 0 && len(c.Claims) == 0
+	return !c.Added && !c.Removed && len(c.Fields) == 0 && c.Status == nil && c.Sites == nil && c.HandSites == nil && len(c.Flags) == 0 &&
+		len(c.Claims) == 0 && len(c.Keeps) == 0 && len(c.IDs) == 0 && len(c.Emails) == 0
 }

@@ -152,7 +152,7 @@ func (edit *Edit) checkEmail(b *store.Book, d *draft) (keys emailKeys, err error
 		}
 	}
 	var taken foyer.EntryID
-	err = b.Addresses([]string{keys.new}, func(_ string, a store.Address) {
+	err = b.Addresses([]string{keys.new}, func(_ string, a foyer.Address) {
 		if !a.Alias {
 			taken = a.Entry
 		}

@@ -379,7 +379,7 @@ func (d *driver) compare() {
 		}
 	}
 	for email, e := range d.model.emails {
-		if got := aliases[email]; got != (store.Address{Entry: foyer.EntryID(e.who.id + 1), Alias: e.alias}) {
+		if got := aliases[email]; got != (foyer.Address{Entry: foyer.EntryID(e.who.id + 1), Alias: e.alias}) {
 			d.fail("%s means %+v, want E-%d, alias %v", email, got, e.who.id+1, e.alias)
 		}
 	}
@@ -397,8 +397,8 @@ func (d *driver) compare() {
 // sameEntry compares all of two entries.
 func sameEntry(a, b *foyer.Entry) bool { return reflect.DeepEqual(a, b) }
 
-func (d *driver) read(org foyer.OrgID) (book []*foyer.Entry, emails map[string]store.Address) {
-	emails = map[string]store.Address{}
+func (d *driver) read(org foyer.OrgID) (book []*foyer.Entry, emails map[string]foyer.Address) {
+	emails = map[string]foyer.Address{}
 	d.must(d.store.View(d.t.Context(), operator, org, func(b *store.Book) error {
 		var ids []foyer.EntryID
 		for id := foyer.EntryID(1); id < b.NextEntry; id++ {
@@ -411,7 +411,7 @@ func (d *driver) read(org foyer.OrgID) (book []*foyer.Entry, emails map[string]s
 		if err != nil {
 			return err
 		}
-		return b.Addresses(universe, func(key string, a store.Address) { emails[key] = a })
+		return b.Addresses(universe, func(key string, a foyer.Address) { emails[key] = a })
 	}))
 	return book, emails
 }

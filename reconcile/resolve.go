@@ -153,7 +153,7 @@ func (p *plan) lookUp() error {
 		for i := range batch {
 			keys = append(keys, batch[i].key)
 		}
-		err := p.b.Addresses(keys, func(key string, a store.Address) {
+		err := p.b.Addresses(keys, func(key string, a foyer.Address) {
 			_, person := w.find(key)
 			person.entry, person.alias = a.Entry, a.Alias
 		})
@@ -176,8 +176,8 @@ func (p *plan) lookUpBad() error {
 			}
 		}
 	}
-	found := map[string]store.Address{}
-	if err := p.b.Addresses(keys, func(key string, a store.Address) { found[key] = a }); err != nil {
+	found := map[string]foyer.Address{}
+	if err := p.b.Addresses(keys, func(key string, a foyer.Address) { found[key] = a }); err != nil {
 		return err
 	}
 	for _, b := range bad {

@@ -20,6 +20,7 @@ type Book struct {
 	NextEntry foyer.EntryID  // the id of the next new entry
 
 	t      *txn
+	store  *Store
 	rowKey []byte
 	chunks map[foyer.SourceID]*openChunk
 }
@@ -32,8 +33,27 @@ type openChunk struct {
 
 // Delta is what an act writes to a book, all of it or nothing.
 type Delta struct {
-	Run    *foyer.Run               // the act; it gets its ID before Writes is called, and is stored after
-	Writes iter.Seq2[*Write, error] // by ascending ID, the new entries last; nil: the book stays as it is. Called once.
+	Run     *foyer.Run               // the act; it gets its ID before Writes is called, and is stored after
+	Writes  iter.Seq2[*Write, error] // by ascending ID, the new entries last; nil: the book stays as it is. Called once.
+	Verdict func() (*Delta, error)   // nil, or asked once Writes is through: what it returns, if not nil, is written in place of all this
+	Kept    *Kept                    // of a run that is held
+	Decided *foyer.RunID             // the held run that this one approves
+	Marks   map[foyer.RunID]foyer.RunStatus
+	Watch   []Watch  // undone runs whose source is watched from now on
+	Unwatch []Watch  // and those no more
+	End     []Ending // sources that end, or go on
+}
+
+// Watch says that the next run of a source which would do again what was undone is to be held (R25).
+type Watch struct {
+	Source foyer.SourceID
+	Undo   foyer.RunID // the run that undid it; 0: the act itself
+}
+
+// Ending says that a source ends, or that its end is undone.
+type Ending struct {
+	Source foyer.SourceID
+	Ended  bool
 }
 
 // Write is what an act does to one entry.
@@ -41,10 +61,12 @@ type Write struct {
 	ID     foyer.EntryID
 	Entry  *foyer.Entry // as it is to be; nil: it stays
 	New    bool         // it is not there yet
-	Key    string       // the email's key (R1), where it is new or changed
-	OldKey string       // the key of the email that Key replaces: it becomes an alias
+	Remove bool         // it is not to be there
+	Key    string       // of a new entry the key of its email (R1), unless Emails says it
 	Claims []ClaimWrite
-	Change *foyer.Change // for the log; nil: nothing that it has
+	Emails []foyer.EmailChange // what emails mean from now on
+	IDs    []foyer.IDChange    // by which ids sources know it from now on
+	Change *foyer.Change       // for the log; nil: nothing that it has
 }
 
 // ClaimWrite is what an act does to one claim on an entry.
@@ -94,7 +116,7 @@ func (b *Book) Entries(ids []foyer.EntryID, yield func(*foyer.Entry) error) erro
 }
 
 // Addresses calls yield for each of the email keys that means an entry.
-func (b *Book) Addresses(keys []string, yield func(key string, a Address)) error {
+func (b *Book) Addresses(keys []string, yield func(key string, a foyer.Address)) error {
 	if b.NextEntry == 1 {
 		return nil
 	}
@@ -102,17 +124,43 @@ func (b *Book) Addresses(keys []string, yield func(key string, a Address)) error
 }
 
 // HandMade returns the ids of the enabled entries that no source claims, ascending (R11).
-func (b *Book) HandMade() (ids []foyer.EntryID, err error) {
-	const q = `SELECT id FROM entry WHERE org = $1 AND claimed_by = '' AND enabled = 1 ORDER BY id`
-	err = b.t.each(q, []any{b.Org.ID}, func(rows *sql.Rows) error {
-		var id foyer.EntryID
-		if err := rows.Scan(&id); err != nil {
+func (b *Book) HandMade() ([]foyer.EntryID, error) {
+	return b.ids(`SELECT id FROM entry WHERE org = $1 AND claimed_by = '' AND enabled = 1 ORDER BY id`, b.Org.ID)
+}
+
+// EntryOfID returns the entry that a source knows by each of the ids, where it knows one (R2).
+func (b *Book) EntryOfID(source foyer.SourceID, ids []string, yield func(id string, entry foyer.EntryID)) error {
+	for batch := range slices.Chunk(ids, lookupBatch) {
+		args := []any{b.Org.ID, source}
+		for _, id := range batch {
+			args = append(args, id)
+		}
+		query := `SELECT external_id, entry FROM external_id WHERE org = ? AND source = ? AND external_id IN ` + values(1, len(batch))
+		err := b.t.each(query, args, func(rows *sql.Rows) error {
+			var id string
+			var entry foyer.EntryID
+			err := rows.Scan(&id, &entry)
+			if err == nil {
+				yield(id, entry)
+			}
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		ids = append(ids, id)
-		return nil
+	}
+	return nil
+}
+
+// Watches returns the undos of a source's runs that the next run must not do again unnoticed (R25).
+func (b *Book) Watches(source foyer.SourceID) (undos []foyer.RunID, err error) {
+	err = b.t.each(`SELECT undo FROM redo_watch WHERE org = $1 AND source = $2 ORDER BY undo`, []any{b.Org.ID, source}, func(rows *sql.Rows) error {
+		var id foyer.RunID
+		err := rows.Scan(&id)
+		undos = append(undos, id)
+		return err
 	})
-	return ids, err
+	return undos, err
 }
 
 // View calls fn with the organization's book as it is now.
@@ -137,16 +185,17 @@ func (s *Store) view(ctx context.Context, org foyer.OrgID, fn func(*Book) error)
 		if err != nil {
 			return err
 		}
-		b.rowKey = s.vault.Key("row")
+		b.rowKey, b.store = s.vault.Key("row"), s
 		return fn(b)
 	})
 }
 
 // Act says what an update of a book is, and so what its caller must be allowed to.
 type Act struct {
-	Org    foyer.OrgID
-	Kind   foyer.RunKind
-	Source foyer.SourceID // of a Sync
+	Org     foyer.OrgID
+	Right   foyer.Right    // SyncBook: for its Source only
+	Source  foyer.SourceID // of a Sync
+	Request Request        // that asks for it
 }
 
 // Update changes an organization's book: fn reads it and says what to write, and that is written in one durable transaction, or nothing
@@ -165,11 +214,14 @@ func (s *Store) Update(ctx context.Context, caller foyer.Caller, act Act, fn fun
 	defer release()
 	for try := 1; ; try++ {
 		err := s.view(ctx, act.Org, func(b *Book) error {
+			if err := seenBefore(b.t, caller, act); err != nil {
+				return err
+			}
 			delta, err := fn(b)
 			if err != nil || delta == nil {
 				return err
 			}
-			return s.transact(ctx, "write to the book", func(t *txn) error { return s.apply(t, caller, b, delta) })
+			return s.carry(ctx, caller, act, b, delta)
 		})
 		if !errors.Is(err, errStale) {
 			return err
@@ -180,11 +232,29 @@ func (s *Store) Update(ctx context.Context, caller foyer.Caller, act Act, fn fun
 	}
 }
 
+// carry writes a delta, or what its verdict puts in its place.
+func (s *Store) carry(ctx context.Context, caller foyer.Caller, act Act, b *Book, delta *Delta) error {
+	apply := func(delta *Delta) error {
+		return s.transact(ctx, "write to the book", func(t *txn) error { return s.apply(t, caller, act, b, delta) })
+	}
+	err := apply(delta)
+	if instead, ok := errors.AsType[*insteadError](err); ok {
+		return apply(instead.delta)
+	}
+	return err
+}
+
+// insteadError undoes what was written of a delta, since its verdict puts another in its place.
+type insteadError struct{ delta *Delta }
+
+// Error implements error; nobody sees it.
+func (*insteadError) Error() string { return "something else is to be written" }
+
 func mayAct(caller foyer.Caller, act Act) error {
-	if act.Kind == foyer.Sync {
+	if act.Right == foyer.SyncBook {
 		return caller.MaySync(act.Org, act.Source)
 	}
-	return caller.May(foyer.EditBook, act.Org)
+	return caller.May(act.Right, act.Org)
 }
 
 // errStale says that the book changed since it was read.
@@ -230,7 +300,7 @@ func readChunk(t *txn, org foyer.OrgID, source foyer.SourceID, entry foyer.Entry
 }
 
 // apply writes a delta that was made from b.
-func (s *Store) apply(t *txn, caller foyer.Caller, b *Book, d *Delta) error {
+func (s *Store) apply(t *txn, caller foyer.Caller, act Act, b *Book, d *Delta) error {
 	if err := s.checkKey(t, caller); err != nil {
 		return err
 	}
@@ -250,12 +320,85 @@ func (s *Store) apply(t *txn, caller foyer.Caller, b *Book, d *Delta) error {
 	if err != nil {
 		return err
 	}
-	if wrote {
+	if d.Verdict != nil {
+		instead, err := d.Verdict()
+		if err != nil {
+			return err
+		}
+		if instead != nil {
+			return &insteadError{instead}
+		}
+	}
+	if wrote || len(d.End) > 0 {
 		version++
 		if err := t.exec(`UPDATE book SET version = $1, next_entry = $2 WHERE org = $3`, version, next, org); err != nil {
 			return err
 		}
 	}
 	d.Run.Finished, d.Run.Book = s.clock(), version
-	return insertRun(t, org, d.Run)
+	if err := s.conclude(t, org, d); err != nil {
+		return err
+	}
+	return answer(t, caller, act, d.Run)
+}
+
+// conclude stores the run of a delta, and what becomes of other runs and of sources with it.
+func (s *Store) conclude(t *txn, org foyer.OrgID, d *Delta) error {
+	run := d.Run
+	if d.Decided != nil {
+		held, err := readRun(t, org, *d.Decided)
+		if err != nil {
+			return err
+		}
+		held.Status = foyer.Approved
+		if err := s.endHeld(t, org, held, run.Actor+" as "+run.ID.String()); err != nil {
+			return err
+		}
+	}
+	if run.Source != 0 && (run.Kind == foyer.Sync || run.Kind == foyer.End) {
+		if err := s.supersede(t, org, run); err != nil {
+			return err
+		}
+	}
+	if d.Kept != nil {
+		if err := s.keep(t, org, run.ID, d.Kept); err != nil {
+			return err
+		}
+	}
+	for id, status := range d.Marks {
+		if err := t.exec(`UPDATE run SET status = $1 WHERE org = $2 AND id = $3`, status, org, id); err != nil {
+			return err
+		}
+	}
+	if err := s.watch(t, org, d); err != nil {
+		return err
+	}
+	for _, e := range d.End {
+		at := int64(0)
+		if e.Ended {
+			at = millis(s.clock())
+		}
+		if err := t.exec(`UPDATE source SET ended_at = $1 WHERE org = $2 AND id = $3`, at, org, e.Source); err != nil {
+			return err
+		}
+	}
+	return insertRun(t, org, run)
+}
+
+func (s *Store) watch(t *txn, org foyer.OrgID, d *Delta) error {
+	for _, w := range d.Watch {
+		undo := w.Undo
+		if undo == 0 {
+			undo = d.Run.ID
+		}
+		if err := t.exec(`INSERT INTO redo_watch (org, source, undo) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, org, w.Source, undo); err != nil {
+			return err
+		}
+	}
+	for _, w := range d.Unwatch {
+		if err := t.exec(`DELETE FROM redo_watch WHERE org = $1 AND source = $2 AND undo = $3`, org, w.Source, w.Undo); err != nil {
+			return err
+		}
+	}
+	return nil
 }

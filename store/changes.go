@@ -18,7 +18,9 @@ import (
 //	{"entry":7,"new":[source,"ann@test.com","Ann","Lee"],"sites":[[],[1]],"claims":[[1,null,[false,[1]]]]}
 //	{"entry":7,"added":true,"prev":3,"fields":{"title":["old","new",owner,fromOwner,fromRun,fromGuess,"fromBefore"]},
 //	 "status":["enabled","","disabled","absent"],"sites":[[1],[1,2]],"hand_sites":[[],[1]],"flags":{"permanent":["false","true"]},
-//	 "claims":[[source,before,after]]}   where a claim is null or [disabled,[sites]]
+//	 "claims":[[source,before,after]],   where a claim is null or [disabled,[sites]]
+//	 "keeps":{"title":[run,until,run,until]},"ids":[[source,"before","after"]],"emails":[["ann@test.com",entry,alias,entry,alias]],
+//	 "removed":true,"joined":8}
 //
 // What did not change is left out. The first form is that of an entry which one source brought, enabled: "new" has the fields in
 // the order of foyer.Field, up to the last that is not empty.
@@ -35,6 +37,11 @@ type changeLine struct {
 	HandSites *[2][]foyer.SiteID           `json:"hand_sites"`
 	Flags     map[string][2]string         `json:"flags"`
 	Claims    [][3]json.RawMessage         `json:"claims"`
+	Removed   bool                         `json:"removed"`
+	Joined    foyer.EntryID                `json:"joined"`
+	Keeps     map[string][4]int64          `json:"keeps"`
+	IDs       [][]json.RawMessage          `json:"ids"`
+	Emails    [][]json.RawMessage          `json:"emails"`
 }
 
 func appendChange(b []byte, c *foyer.Change) []byte {
@@ -76,12 +83,52 @@ func appendChange(b []byte, c *foyer.Change) []byte {
 		b = append(b, `,"flags":`...)
 		b = appendJSON(b, flags)
 	}
+	b = appendRest(b, c)
 	return append(appendClaims(b, c.Claims), '}', '\n')
+}
+
+// appendRest appends what few changes have.
+func appendRest(b []byte, c *foyer.Change) []byte {
+	if c.Removed {
+		b = append(b, `,"removed":true`...)
+	}
+	if c.Joined != 0 {
+		b = append(b, `,"joined":`...)
+		b = strconv.AppendInt(b, int64(c.Joined), 10)
+	}
+	if len(c.Keeps) > 0 {
+		keeps := map[string][4]int64{}
+		for _, k := range c.Keeps {
+			keeps[k.Field.String()] = [4]int64{int64(k.Before.Run), millis(k.Before.Until), int64(k.After.Run), millis(k.After.Until)}
+		}
+		b = append(b, `,"keeps":`...)
+		b = appendJSON(b, keeps)
+	}
+	if len(c.IDs) > 0 {
+		ids := [][3]any{}
+		for _, id := range c.IDs {
+			ids = append(ids, [3]any{id.Source, id.Before, id.After})
+		}
+		b = append(b, `,"ids":`...)
+		b = appendJSON(b, ids)
+	}
+	if len(c.Emails) > 0 {
+		emails := [][5]any{}
+		for _, e := range c.Emails {
+			emails = append(emails, [5]any{e.Key, e.Before.Entry, e.Before.Alias, e.After.Entry, e.After.Alias})
+		}
+		b = append(b, `,"emails":`...)
+		b = appendJSON(b, emails)
+	}
+	return b
 }
 
 // isBrought tells whether a change is an entry that one source brought, enabled.
 func isBrought(c *foyer.Change) bool {
-	if c.Prev != 0 || len(c.Fields) == 0 || len(c.Flags) > 0 || c.HandSites != nil || c.Status == nil || *c.Status != enabledNow {
+	if c.Prev != 0 || c.Removed || c.Joined != 0 || len(c.Keeps)+len(c.IDs)+len(c.Emails) > 0 {
+		return false
+	}
+	if len(c.Fields) == 0 || len(c.Flags) > 0 || c.HandSites != nil || c.Status == nil || *c.Status != enabledNow {
 		return false
 	}
 	for _, f := range c.Fields {
@@ -250,7 +297,30 @@ func parseChange(line []byte) (foyer.Change, error) {
 		change.After, errs = parseClaimJSON(after, errs)
 		c.Claims = append(c.Claims, change)
 	}
-	return c, errors.Join(errs...)
+	return c, errors.Join(append(errs, parseRest(&l, &c))...)
+}
+
+// parseRest is the reverse of appendRest.
+func parseRest(l *changeLine, c *foyer.Change) error {
+	c.Removed, c.Joined = l.Removed, l.Joined
+	for f := foyer.Email; f < foyer.NumFields; f++ {
+		if k, ok := l.Keeps[f.String()]; ok {
+			c.Keeps = append(c.Keeps, foyer.KeepChange{Field: f,
+				Before: foyer.Keep{Run: foyer.RunID(k[0]), Until: fromMillis(k[1])}, After: foyer.Keep{Run: foyer.RunID(k[2]), Until: fromMillis(k[3])}})
+		}
+	}
+	var errs []error
+	for _, tuple := range l.IDs {
+		var id foyer.IDChange
+		errs = append(errs, unmarshalTuple(tuple, &id.Source, &id.Before, &id.After))
+		c.IDs = append(c.IDs, id)
+	}
+	for _, tuple := range l.Emails {
+		var e foyer.EmailChange
+		errs = append(errs, unmarshalTuple(tuple, &e.Key, &e.Before.Entry, &e.Before.Alias, &e.After.Entry, &e.After.Alias))
+		c.Emails = append(c.Emails, e)
+	}
+	return errors.Join(errs...)
 }
 
 func parseClaimJSON(tuple []json.RawMessage, errs []error) (*foyer.Claim, []error) {
@@ -273,7 +343,7 @@ func unmarshalTuple(tuple []json.RawMessage, to ...any) error {
 }
 
 // FlagNames are the names of what a foyer.FlagChange can be about.
-var FlagNames = []string{"permanent", "pinned", "notes"}
+var FlagNames = []string{"permanent", "pinned", "notify", "notes"}
 
 // changeEncoder turns the changes of one run, in the order of their entries, into chunks.
 type changeEncoder struct {

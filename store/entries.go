@@ -13,11 +13,11 @@ import (
 const newColumns = `org, id, email, first_name, last_name, display_name, title, division, mobile, desk_phone, manager, assistant,
 	mobile_e164, desk_phone_e164, sites, claimed_by, last_run, origins`
 
-const allColumns = newColumns + `, hand_sites, enabled, reason, permanent, pinned, notes`
+const allColumns = newColumns + `, hand_sites, enabled, reason, permanent, pinned, notes, keeps, keep_end, external_ids, notify`
 
 const (
 	countNewColumns = 18
-	countAllColumns = 24
+	countAllColumns = 28
 	entryBatch      = 25  // rows of one INSERT: more save no more time
 	addressBatch    = 100 // the same for addresses
 	lookupBatch     = 200 // keys of one SELECT
@@ -49,7 +49,8 @@ func entryArgs(args []any, org foyer.OrgID, e *foyer.Entry, all bool) []any {
 	args = append(args, e.E164[0], e.E164[1], string(appendIDs(nil, e.Sites)), string(appendIDs(nil, e.ClaimedBy)),
 		int64(e.LastRun), string(appendOrigins(nil, &e.Origins)))
 	if all {
-		args = append(args, string(appendIDs(nil, e.HandSites)), flag(e.Enabled), string(e.Reason), flag(e.Permanent), flag(e.Pinned), e.Notes)
+		args = append(args, string(appendIDs(nil, e.HandSites)), flag(e.Enabled), string(e.Reason), flag(e.Permanent), flag(e.Pinned), e.Notes,
+			string(appendKeeps(nil, &e.Keeps)), millis(e.KeepEnd()), string(appendExternalIDs(nil, e.IDs)), int64(e.Notify))
 	}
 	return args
 }
@@ -64,17 +65,20 @@ func flag(b bool) int64 {
 
 // isPlain tells whether all columns beyond newColumns have their defaults.
 func isPlain(e *foyer.Entry) bool {
-	return len(e.HandSites) == 0 && e.Enabled && e.Reason == "" && !e.Permanent && !e.Pinned && e.Notes == ""
+	return len(e.HandSites) == 0 && e.Enabled && e.Reason == "" && !e.Permanent && !e.Pinned && e.Notes == "" &&
+		e.Keeps == [foyer.NumFields]foyer.Keep{} && len(e.IDs) == 0 && e.Notify == 0
 }
 
 func scanEntry(rows *sql.Rows) (*foyer.Entry, error) {
 	e := &foyer.Entry{}
-	var org, sites, claimedBy, origins, handSites string
+	var org, sites, claimedBy, origins, handSites, keeps, ids string
+	var keepEnd int64
 	dest := []any{&org, &e.ID}
 	for f := range e.Values {
 		dest = append(dest, &e.Values[f])
 	}
-	dest = append(dest, &e.E164[0], &e.E164[1], &sites, &claimedBy, &e.LastRun, &origins, &handSites, &e.Enabled, &e.Reason, &e.Permanent, &e.Pinned, &e.Notes)
+	dest = append(dest, &e.E164[0], &e.E164[1], &sites, &claimedBy, &e.LastRun, &origins, &handSites, &e.Enabled, &e.Reason, &e.Permanent, &e.Pinned, &e.Notes,
+		&keeps, &keepEnd, &ids, &e.Notify)
 	if err := rows.Scan(dest...); err != nil {
 		return nil, err
 	}
@@ -86,6 +90,12 @@ func scanEntry(rows *sql.Rows) (*foyer.Entry, error) {
 		return nil, err
 	}
 	if e.ClaimedBy, err = parseIDs[foyer.SourceID](claimedBy); err != nil {
+		return nil, err
+	}
+	if e.IDs, err = parseExternalIDs(ids); err != nil {
+		return nil, err
+	}
+	if err := parseKeeps(keeps, &e.Keeps); err != nil {
 		return nil, err
 	}
 	return e, parseOrigins(origins, &e.Origins)
@@ -128,14 +138,8 @@ func readEntries(t *txn, org foyer.OrgID, ids []foyer.EntryID, yield func(*foyer
 	return nil
 }
 
-// Address is what an email means: an entry, by its current email or by an alias.
-type Address struct {
-	Entry foyer.EntryID
-	Alias bool
-}
-
 // readAddresses calls yield for each of the keys that means an entry.
-func readAddresses(t *txn, org foyer.OrgID, keys []string, yield func(key string, a Address)) error {
+func readAddresses(t *txn, org foyer.OrgID, keys []string, yield func(key string, a foyer.Address)) error {
 	for batch := range slices.Chunk(keys, lookupBatch) {
 		args := []any{org}
 		for _, key := range batch {
@@ -144,7 +148,7 @@ func readAddresses(t *txn, org foyer.OrgID, keys []string, yield func(key string
 		query := `SELECT email, entry, alias FROM address WHERE org = ? AND email IN ` + values(1, len(batch))
 		err := t.each(query, args, func(rows *sql.Rows) error {
 			var key string
-			var a Address
+			var a foyer.Address
 			if err := rows.Scan(&key, &a.Entry, &a.Alias); err != nil {
 				return err
 			}
@@ -217,6 +221,57 @@ func writeAddresses(t *txn, org foyer.OrgID, addresses []newAddress) error {
 		}
 		if written != int64(len(batch)) {
 			return foyer.Errorf(foyer.Conflict, "an email of this change belongs to another entry by now; nothing was changed, try again")
+		}
+	}
+	return nil
+}
+
+// changeEmails makes emails mean what the changes say. It must come before the emails of new entries, which may take a place that becomes free.
+func changeEmails(t *txn, org foyer.OrgID, changes []foyer.EmailChange) error {
+	for _, c := range changes {
+		if c.After.Entry == 0 {
+			if err := t.exec(`DELETE FROM address WHERE org = $1 AND email = $2 AND entry = $3`, org, c.Key, c.Before.Entry); err != nil {
+				return err
+			}
+		}
+	}
+	for _, c := range changes {
+		if c.After.Entry == 0 {
+			continue
+		}
+		const q = `INSERT INTO address (org, email, entry, alias) VALUES ($1, $2, $3, $4) ON CONFLICT (org, email) DO UPDATE SET entry = excluded.entry, alias = excluded.alias`
+		if err := t.exec(q, org, c.Key, c.After.Entry, flag(c.After.Alias)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// changeIDs makes sources know entries by the ids that the changes say, in the order of the index; first what they were known by goes.
+func changeIDs(t *txn, org foyer.OrgID, changes []idItem) error {
+	for _, c := range changes {
+		if c.change.Before == "" {
+			continue
+		}
+		const q = `DELETE FROM external_id WHERE org = $1 AND source = $2 AND external_id = $3 AND entry = $4`
+		if err := t.exec(q, org, c.change.Source, c.change.Before, c.entry); err != nil {
+			return err
+		}
+	}
+	changes = slices.DeleteFunc(changes, func(c idItem) bool { return c.change.After == "" })
+	slices.SortFunc(changes, func(a, b idItem) int {
+		return cmp.Or(cmp.Compare(a.change.Source, b.change.Source), cmp.Compare(a.change.After, b.change.After))
+	})
+	args := make([]any, 0, 4*addressBatch)
+	for batch := range slices.Chunk(changes, addressBatch) {
+		args = args[:0]
+		for _, c := range batch {
+			args = append(args, string(org), int64(c.change.Source), c.change.After, int64(c.entry))
+		}
+		err := t.exec(`INSERT INTO external_id (org, source, external_id, entry) VALUES `+values(len(batch), 4)+
+			` ON CONFLICT (org, source, external_id) DO UPDATE SET entry = excluded.entry`, args...)
+		if err != nil {
+			return err
 		}
 	}
 	return nil

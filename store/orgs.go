@@ -256,10 +256,26 @@ func createSource(t *txn, s *Store, org foyer.OrgID, source foyer.Source) (foyer
 	if err != nil {
 		return source, err
 	}
-	const q = `INSERT INTO source (org, id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	if source.Guard == (foyer.Guard{}) {
+		source.Guard = foyer.DefaultGuard()
+	}
+	guard, err := encodeGuard(source.Guard)
+	if err != nil {
+		return source, err
+	}
+	const q = `INSERT INTO source (org, id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers, guard)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	return source, t.exec(q, org, source.ID, source.Name, source.Kind, source.Site, source.Priority, millis(source.CreatedAt),
-		flag(source.LeaveHandMade), flag(source.Windows1252), string(headers))
+		flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), guard)
+}
+
+// encodeGuard returns a guard as it is stored: the default as an empty text, so that it follows the program.
+func encodeGuard(guard foyer.Guard) (string, error) {
+	if guard == foyer.DefaultGuard() {
+		return "", nil
+	}
+	text, err := json.Marshal(guard)
+	return string(text), err
 }
 
 // Sources lists an organization's sources.
@@ -272,16 +288,21 @@ func (s *Store) Sources(ctx context.Context, caller foyer.Caller, org foyer.OrgI
 }
 
 func readSources(t *txn, org foyer.OrgID) (sources []foyer.Source, err error) {
-	const q = `SELECT id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers FROM source WHERE org = $1 ORDER BY id`
+	const q = `SELECT id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers, guard, ended_at FROM source WHERE org = $1 ORDER BY id`
 	err = t.each(q, []any{org}, func(rows *sql.Rows) error {
 		var source foyer.Source
-		var created int64
-		var headers []byte
-		err := rows.Scan(&source.ID, &source.Name, &source.Kind, &source.Site, &source.Priority, &created, &source.LeaveHandMade, &source.Windows1252, &headers)
+		var created, ended int64
+		var headers, guard []byte
+		err := rows.Scan(&source.ID, &source.Name, &source.Kind, &source.Site, &source.Priority, &created, &source.LeaveHandMade, &source.Windows1252, &headers, &guard, &ended)
 		if err != nil {
 			return err
 		}
-		source.CreatedAt = fromMillis(created)
+		source.CreatedAt, source.EndedAt, source.Guard = fromMillis(created), fromMillis(ended), foyer.DefaultGuard()
+		if len(guard) > 0 {
+			if err := json.Unmarshal(guard, &source.Guard); err != nil {
+				return err
+			}
+		}
 		if err := json.Unmarshal(headers, &source.Headers); err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func (s *Store) Entries(ctx context.Context, caller foyer.Caller, org foyer.OrgI
 // FindEntry returns the entry of an id, or that an email's key (R1) means, as its current email or an alias; foyer.NotFound where there is none.
 func (b *Book) FindEntry(id foyer.EntryID, key string) (entry *foyer.Entry, err error) {
 	if id == 0 {
-		var a Address
+		var a foyer.Address
 		err := b.t.get(`SELECT entry, alias FROM address WHERE org = $1 AND email = $2`, []any{b.Org.ID, key}, &a.Entry, &a.Alias)
 		if err != nil && !errors.Is(err, sql.ErrNoRows) {
 			return nil, err

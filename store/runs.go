@@ -9,7 +9,7 @@ import (
 	"foyer"
 )
 
-const runColumns = `id, kind, source, actor, address, status, started_at, finished_at, counts, problems, message, digest, book`
+const runColumns = `id, kind, source, actor, address, status, started_at, finished_at, counts, problems, message, digest, book, of_run, replays, hold, refusal`
 
 // nextRun returns the number of the next run. The transaction must hold the organization's book.
 func nextRun(t *txn, org foyer.OrgID) (id foyer.RunID, err error) {
@@ -28,22 +28,47 @@ func insertRun(t *txn, org foyer.OrgID, r *foyer.Run) error {
 			return err
 		}
 	}
+	hold, err := textOrNothing(r.Hold)
+	if err != nil {
+		return err
+	}
+	refusal, err := textOrNothing(r.Refusal)
+	if err != nil {
+		return err
+	}
 	digest := append([]byte{}, r.Digest...)
-	const q = `INSERT INTO run (org, ` + runColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`
+	const q = `INSERT INTO run (org, ` + runColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
 	return t.exec(q, org, r.ID, r.Kind, r.Source, r.Actor, r.Address, r.Status, millis(r.Started), millis(r.Finished),
-		string(counts), string(problems), r.Message, digest, r.Book)
+		string(counts), string(problems), r.Message, digest, r.Book, r.Of, r.Replays, hold, refusal)
+}
+
+// textOrNothing returns v as JSON, nil as an empty text.
+func textOrNothing[T any](v *T) (string, error) {
+	if v == nil {
+		return "", nil
+	}
+	text, err := json.Marshal(v)
+	return string(text), err
+}
+
+func parseOrNothing[T any](text []byte, v **T) error {
+	if len(text) == 0 {
+		return nil
+	}
+	return json.Unmarshal(text, v)
 }
 
 func scanRun(rows *sql.Rows) (*foyer.Run, error) {
 	r := &foyer.Run{}
 	var started, finished int64
-	var counts, problems []byte
-	err := rows.Scan(&r.ID, &r.Kind, &r.Source, &r.Actor, &r.Address, &r.Status, &started, &finished, &counts, &problems, &r.Message, &r.Digest, &r.Book)
+	var counts, problems, hold, refusal []byte
+	err := rows.Scan(&r.ID, &r.Kind, &r.Source, &r.Actor, &r.Address, &r.Status, &started, &finished, &counts, &problems, &r.Message, &r.Digest, &r.Book,
+		&r.Of, &r.Replays, &hold, &refusal)
 	r.Started, r.Finished = fromMillis(started), fromMillis(finished)
 	if err != nil {
 		return nil, err
 	}
-	return r, errors.Join(json.Unmarshal(counts, &r.Counts), json.Unmarshal(problems, &r.Problems))
+	return r, errors.Join(json.Unmarshal(counts, &r.Counts), json.Unmarshal(problems, &r.Problems), parseOrNothing(hold, &r.Hold), parseOrNothing(refusal, &r.Refusal))
 }
 
 func readRuns(t *txn, query string, args ...any) (runs []*foyer.Run, err error) {
@@ -75,20 +100,35 @@ func (b *Book) LastApplied(source foyer.SourceID) (*foyer.Run, error) {
 	return runs[0], nil
 }
 
-// RecordRun stores a run that changed nothing: a refused one. It gets its ID and its end.
-func (s *Store) RecordRun(ctx context.Context, caller foyer.Caller, org foyer.OrgID, r *foyer.Run) error {
-	if err := caller.MaySync(org, r.Source); err != nil {
+// AppliedBefore returns the run that last applied the very same bytes of the source; 0 where none did.
+func (b *Book) AppliedBefore(source foyer.SourceID, digest []byte) (id foyer.RunID, err error) {
+	const q = `SELECT COALESCE(MAX(id), 0) FROM run WHERE org = $1 AND source = $2 AND digest = $3 AND status = 'applied'`
+	return id, b.t.get(q, []any{b.Org.ID, source, digest}, &id)
+}
+
+// Run returns a run; foyer.NotFound where the organization has none of that id.
+func (b *Book) Run(id foyer.RunID) (*foyer.Run, error) { return readRun(b.t, b.Org.ID, id) }
+
+// RecordRun stores a run that changed nothing: a refused or failed one. It gets its ID and its end.
+func (s *Store) RecordRun(ctx context.Context, caller foyer.Caller, act Act, r *foyer.Run) error {
+	if err := mayAct(caller, act); err != nil {
 		return err
 	}
 	return s.transact(ctx, "record the run", func(t *txn) (err error) {
-		if r.ID, err = nextRun(t, org); err != nil {
+		if err := seenBefore(t, caller, act); err != nil {
 			return err
 		}
-		if err := t.get(`SELECT version FROM book WHERE org = $1`, []any{org}, &r.Book); err != nil {
+		if r.ID, err = nextRun(t, act.Org); err != nil {
+			return err
+		}
+		if err := t.get(`SELECT version FROM book WHERE org = $1`, []any{act.Org}, &r.Book); err != nil {
 			return err
 		}
 		r.Finished = s.clock()
-		return insertRun(t, org, r)
+		if err := insertRun(t, act.Org, r); err != nil {
+			return err
+		}
+		return answer(t, caller, act, r)
 	})
 }
 

@@ -153,21 +153,21 @@ func (s *Store) Close() error { return errors.Join(s.ident.Close(), s.read.Close
 
 // transact runs fn in a writing transaction, all or nothing; when it returns nil, what fn wrote is on disk.
 func (s *Store) transact(ctx context.Context, doing string, fn func(*txn) error) error {
-	return within(ctx, s.write, nil, doing, fn)
+	return s.within(ctx, s.write, nil, doing, fn)
 }
 
 // snapshot runs fn on one consistent state of the database.
 func (s *Store) snapshot(ctx context.Context, doing string, fn func(*txn) error) error {
-	return within(ctx, s.read, &sql.TxOptions{ReadOnly: true}, doing, fn)
+	return s.within(ctx, s.read, &sql.TxOptions{ReadOnly: true}, doing, fn)
 }
 
 // identify is snapshot for finding out who asks.
 func (s *Store) identify(ctx context.Context, doing string, fn func(*txn) error) error {
-	return within(ctx, s.ident, &sql.TxOptions{ReadOnly: true}, doing, fn)
+	return s.within(ctx, s.ident, &sql.TxOptions{ReadOnly: true}, doing, fn)
 }
 
 // within runs fn in a transaction of a pool. It waits at most busyTimeout for a connection.
-func within(ctx context.Context, pool *sql.DB, options *sql.TxOptions, doing string, fn func(*txn) error) error {
+func (s *Store) within(ctx context.Context, pool *sql.DB, options *sql.TxOptions, doing string, fn func(*txn) error) error {
 	wait, cancel := context.WithTimeout(ctx, busyTimeout)
 	conn, err := pool.Conn(wait)
 	cancel()
@@ -180,7 +180,7 @@ func within(ctx context.Context, pool *sql.DB, options *sql.TxOptions, doing str
 		return busy(doing, err)
 	}
 	defer tx.Rollback()
-	if err := fn(newTxn(ctx, tx)); err != nil {
+	if err := fn(newTxn(ctx, tx, s.clock())); err != nil {
 		return busy(doing, err)
 	}
 	return busy(doing, tx.Commit())

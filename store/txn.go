@@ -3,17 +3,19 @@ package store
 import (
 	"context"
 	"database/sql"
+	"time"
 )
 
 // txn is a transaction under way. It prepares each statement once: a sync runs a few of them many thousand times.
 type txn struct {
 	ctx      context.Context // the transaction's: it ends with it
 	tx       *sql.Tx
+	now      time.Time // when it began, by the store's clock
 	prepared map[string]*sql.Stmt
 }
 
-func newTxn(ctx context.Context, tx *sql.Tx) *txn {
-	return &txn{ctx: ctx, tx: tx, prepared: map[string]*sql.Stmt{}}
+func newTxn(ctx context.Context, tx *sql.Tx, now time.Time) *txn {
+	return &txn{ctx: ctx, tx: tx, now: now, prepared: map[string]*sql.Stmt{}}
 }
 
 func (t *txn) prepare(query string) (*sql.Stmt, error) {

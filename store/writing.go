@@ -16,6 +16,8 @@ type batch struct {
 	claims     []claimItem
 	statements []statement
 	addresses  []newAddress
+	emails     []foyer.EmailChange
+	ids        []idItem
 	last       foyer.EntryID
 	err        error // working out the delta failed here
 }
@@ -23,6 +25,11 @@ type batch struct {
 type claimItem struct {
 	entry foyer.EntryID
 	write ClaimWrite
+}
+
+type idItem struct {
+	entry  foyer.EntryID
+	change foyer.IDChange
 }
 
 type statement struct {
@@ -108,11 +115,13 @@ func (b *batch) put(org foyer.OrgID, write *Write, entries *entryEncoder, change
 	if write.Key != "" {
 		b.addresses = append(b.addresses, newAddress{key: write.Key, entry: write.ID})
 	}
-	if write.OldKey != "" {
-		const q = `UPDATE address SET alias = 1 WHERE org = $1 AND email = $2 AND entry = $3`
-		b.statements = append(b.statements, statement{q, []any{org, write.OldKey, write.ID}})
+	b.emails = append(b.emails, write.Emails...)
+	for _, id := range write.IDs {
+		b.ids = append(b.ids, idItem{write.ID, id})
 	}
-	if write.Entry != nil {
+	if write.Remove {
+		b.statements = append(b.statements, statement{`DELETE FROM entry WHERE org = $1 AND id = $2`, []any{org, write.ID}})
+	} else if write.Entry != nil {
 		entries.put(write.Entry, write.New, b)
 	}
 }
@@ -123,6 +132,8 @@ type writers struct {
 	org       foyer.OrgID
 	claims    map[foyer.SourceID]*claimWriter
 	addresses []newAddress
+	emails    []foyer.EmailChange
+	ids       []idItem
 }
 
 func (w *writers) carryOut(b *batch) error {
@@ -137,6 +148,8 @@ func (w *writers) carryOut(b *batch) error {
 		}
 	}
 	w.addresses = append(w.addresses, b.addresses...)
+	w.emails = append(w.emails, b.emails...)
+	w.ids = append(w.ids, b.ids...)
 	return nil
 }
 
@@ -158,6 +171,12 @@ func (w *writers) finish() error {
 		if err := claims.flush(); err != nil {
 			return err
 		}
+	}
+	if err := changeEmails(w.t, w.org, w.emails); err != nil {
+		return err
+	}
+	if err := changeIDs(w.t, w.org, w.ids); err != nil {
+		return err
 	}
 	return writeAddresses(w.t, w.org, w.addresses)
 }

@@ -1,0 +1,338 @@
+package store
+
+import (
+	"bytes"
+	"compress/flate"
+	"context"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"foyer"
+)
+
+// A held run keeps what was delivered, and whom it would take away, until it is decided on (R22). Both are sequences of records in parts of about
+// heldPart bytes, compressed and sealed under the run and the part's place. The last part is empty: without it the sequence was cut.
+const heldPart = 1 << 20
+
+// Kept is what a held run keeps.
+type Kept struct {
+	Rows func(yield func(*foyer.Row) error) error // what was delivered; nil: nothing was
+	Lost []foyer.EntryID                          // whom the run would disable or take off their site, ascending
+}
+
+// heldWriter writes one sequence of a held run.
+type heldWriter struct {
+	t    *txn
+	seal func(part int, plain []byte) []byte
+	org  foyer.OrgID
+	run  foyer.RunID
+	kind string
+	part int
+	open []byte
+}
+
+// heldIdentity is under what a part of a held run is sealed.
+func heldIdentity(org foyer.OrgID, run foyer.RunID, kind string, part int) string {
+	return fmt.Sprintf("held %s %d %s %d", org, run, kind, part)
+}
+
+func (s *Store) newHeldWriter(t *txn, org foyer.OrgID, run foyer.RunID, kind string) *heldWriter {
+	seal := func(part int, plain []byte) []byte { return s.vault.Seal(heldIdentity(org, run, kind, part), plain) }
+	return &heldWriter{t: t, seal: seal, org: org, run: run, kind: kind}
+}
+
+func (w *heldWriter) add(record []byte) error {
+	w.open = binary.AppendUvarint(w.open, uint64(len(record)))
+	w.open = append(w.open, record...)
+	if len(w.open) < heldPart {
+		return nil
+	}
+	return w.flush()
+}
+
+func (w *heldWriter) flush() error {
+	var packed bytes.Buffer
+	z, err := flate.NewWriter(&packed, flate.BestSpeed)
+	if err != nil {
+		return err
+	}
+	z.Write(w.open)
+	if err := z.Close(); err != nil {
+		return err
+	}
+	const q = `INSERT INTO held_chunk (org, run, kind, part, data) VALUES ($1, $2, $3, $4, $5)`
+	err = w.t.exec(q, w.org, w.run, w.kind, w.part, w.seal(w.part, packed.Bytes()))
+	w.part++
+	w.open = w.open[:0]
+	return err
+}
+
+// finish writes what is open, and the empty part that says that nothing is missing.
+func (w *heldWriter) finish() error {
+	if len(w.open) > 0 {
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
+	return w.flush()
+}
+
+// keep stores what a held run keeps.
+func (s *Store) keep(t *txn, org foyer.OrgID, run foyer.RunID, k *Kept) error {
+	lost := s.newHeldWriter(t, org, run, "lost")
+	for _, id := range k.Lost {
+		if err := lost.add(binary.AppendUvarint(nil, uint64(id))); err != nil {
+			return err
+		}
+	}
+	if err := lost.finish(); err != nil || k.Rows == nil {
+		return err
+	}
+	rows := s.newHeldWriter(t, org, run, "rows")
+	var record []byte
+	err := k.Rows(func(row *foyer.Row) (err error) {
+		if record, err = appendRow(record[:0], row); err != nil {
+			return err
+		}
+		return rows.add(record)
+	})
+	if err != nil {
+		return err
+	}
+	return rows.finish()
+}
+
+// readHeld calls yield for each record of a sequence of a held run.
+func readHeld(t *txn, s *Store, org foyer.OrgID, run foyer.RunID, kind string, yield func(record []byte) error) error {
+	for part := 0; ; part++ {
+		var data []byte
+		err := t.get(`SELECT data FROM held_chunk WHERE org = $1 AND run = $2 AND kind = $3 AND part = $4`, []any{org, run, kind, part}, &data)
+		if errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("what the run %v keeps is cut", run)
+		}
+		if err != nil {
+			return err
+		}
+		packed, err := s.vault.Open(heldIdentity(org, run, kind, part), data)
+		if err != nil {
+			return fmt.Errorf("what the run %v keeps is damaged: %w", run, err)
+		}
+		plain, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
+		if err != nil {
+			return fmt.Errorf("what the run %v keeps is damaged: %w", run, err)
+		}
+		if len(plain) == 0 {
+			return nil
+		}
+		for len(plain) > 0 {
+			size, n := binary.Uvarint(plain)
+			if n <= 0 || size > uint64(len(plain)-n) {
+				return fmt.Errorf("what the run %v keeps is damaged", run)
+			}
+			if err := yield(plain[n : n+int(size)]); err != nil {
+				return err
+			}
+			plain = plain[n+int(size):]
+		}
+	}
+}
+
+// heldRow is a row as a held run keeps it; the record is packed beside it.
+type heldRow struct {
+	Line     int             `json:"line"`
+	Bad      bool            `json:"bad,omitempty"`
+	Mentions []string        `json:"mentions,omitempty"`
+	Problems []foyer.Problem `json:"problems,omitempty"`
+}
+
+func appendRow(b []byte, row *foyer.Row) ([]byte, error) {
+	head, err := json.Marshal(heldRow{row.Line, row.Bad, row.Mentions, row.Problems})
+	if err != nil {
+		return nil, err
+	}
+	b = binary.AppendUvarint(b, uint64(len(head)))
+	b = append(b, head...)
+	return row.AppendPacked(b), nil
+}
+
+func parseRow(record []byte) (*foyer.Row, error) {
+	size, n := binary.Uvarint(record)
+	if n <= 0 || size > uint64(len(record)-n) {
+		return nil, errors.New("a row that a held run keeps is damaged")
+	}
+	var head heldRow
+	if err := json.Unmarshal(record[n:n+int(size)], &head); err != nil {
+		return nil, err
+	}
+	return &foyer.Row{Record: foyer.Packed(record[n+int(size):]).Unpack(), Line: head.Line, Bad: head.Bad, Mentions: head.Mentions, Problems: head.Problems}, nil
+}
+
+// Held is a run that waits for a decision, with what it keeps.
+type Held struct {
+	*foyer.Run
+	Lost []foyer.EntryID // whom it was shown to take away, ascending
+	b    *Book
+}
+
+// Held returns a held run. foyer.NotFound where there is none of that id, foyer.Conflict where it waits no more.
+func (b *Book) Held(id foyer.RunID) (*Held, error) {
+	run, err := readRun(b.t, b.Org.ID, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := waits(run, b.store.clock()); err != nil {
+		return nil, err
+	}
+	h := &Held{Run: run, b: b}
+	h.Lost, err = readLost(b.t, b.store, b.Org.ID, id)
+	return h, err
+}
+
+// waits returns nil while a run can be decided on.
+func waits(run *foyer.Run, now time.Time) error {
+	switch {
+	case run.Status != foyer.Held || run.Hold == nil:
+		return foyer.Errorf(foyer.Conflict, "the run %v is not held, but %s%s", run.ID, run.Status, because(run.Message))
+	case !now.Before(run.Hold.Expires):
+		return foyer.Errorf(foyer.Conflict, "the run %v waited for a decision until %s, and has lapsed; send the file again", run.ID, run.Hold.Expires.Format(time.DateTime))
+	}
+	return nil
+}
+
+func because(message string) string {
+	if message == "" {
+		return ""
+	}
+	return ": " + message
+}
+
+func readLost(t *txn, s *Store, org foyer.OrgID, run foyer.RunID) (lost []foyer.EntryID, err error) {
+	err = readHeld(t, s, org, run, "lost", func(record []byte) error {
+		id, n := binary.Uvarint(record)
+		if n <= 0 {
+			return fmt.Errorf("what the run %v keeps is damaged", run)
+		}
+		lost = append(lost, foyer.EntryID(id))
+		return nil
+	})
+	return lost, err
+}
+
+// Rows implements reconcile.Input with what the held run was delivered.
+func (h *Held) Rows(yield func(*foyer.Row) error) ([]foyer.Problem, error) {
+	err := readHeld(h.b.t, h.b.store, h.b.Org.ID, h.ID, "rows", func(record []byte) error {
+		row, err := parseRow(record)
+		if err != nil {
+			return err
+		}
+		return yield(row)
+	})
+	return nil, err
+}
+
+// Lost returns whom a held run would take away, ascending; nobody where it waits no more.
+func (s *Store) Lost(ctx context.Context, caller foyer.Caller, org foyer.OrgID, run foyer.RunID) (lost []foyer.EntryID, err error) {
+	if err := caller.May(foyer.ReadBook, org); err != nil {
+		return nil, err
+	}
+	err = s.snapshot(ctx, "read the held run", func(t *txn) error {
+		r, err := readRun(t, org, run)
+		if err != nil || r.Status != foyer.Held {
+			return err
+		}
+		lost, err = readLost(t, s, org, run)
+		return err
+	})
+	return lost, err
+}
+
+// Reject ends a held run: it will not be applied. foyer.Conflict where it waits no more.
+func (s *Store) Reject(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id foyer.RunID) (run *foyer.Run, err error) {
+	if err := caller.May(foyer.DecideRuns, org); err != nil {
+		return nil, err
+	}
+	err = s.transact(ctx, "reject the run", func(t *txn) error {
+		if run, err = readRun(t, org, id); err != nil {
+			return err
+		}
+		if err := waits(run, s.clock()); err != nil {
+			return err
+		}
+		run.Status = foyer.Rejected
+		return s.endHeld(t, org, run, caller.Name)
+	})
+	return run, err
+}
+
+// LapseHeld ends the held runs of all organizations on which nobody decided in time, and returns how many there were (R22).
+func (s *Store) LapseHeld(ctx context.Context, caller foyer.Caller) (lapsed int, err error) {
+	if err := caller.May(foyer.Operate, ""); err != nil {
+		return 0, err
+	}
+	type heldRun struct {
+		org foyer.OrgID
+		id  foyer.RunID
+	}
+	var all []heldRun
+	err = s.snapshot(ctx, "find the held runs", func(t *txn) error {
+		return t.each(`SELECT org, id FROM run WHERE status = 'held'`, nil, func(rows *sql.Rows) error {
+			var h heldRun
+			err := rows.Scan(&h.org, &h.id)
+			all = append(all, h)
+			return err
+		})
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, h := range all {
+		err := s.transact(ctx, "lapse the run", func(t *txn) error {
+			run, err := readRun(t, h.org, h.id)
+			if err != nil || run.Status != foyer.Held || s.clock().Before(run.Hold.Expires) {
+				return err
+			}
+			run.Status = foyer.Lapsed
+			lapsed++
+			return s.endHeld(t, h.org, run, "")
+		})
+		if err != nil {
+			return lapsed, err
+		}
+	}
+	return lapsed, nil
+}
+
+// endHeld stores the new status of a held run, and by whom it was decided, and deletes what it kept.
+func (s *Store) endHeld(t *txn, org foyer.OrgID, run *foyer.Run, by string) error {
+	if by != "" {
+		run.Hold.Decided = by + ", " + s.clock().UTC().Format(time.RFC3339)
+	}
+	hold, err := textOrNothing(run.Hold)
+	if err != nil {
+		return err
+	}
+	if err := t.exec(`UPDATE run SET status = $1, hold = $2 WHERE org = $3 AND id = $4`, run.Status, hold, org, run.ID); err != nil {
+		return err
+	}
+	return t.exec(`DELETE FROM held_chunk WHERE org = $1 AND run = $2`, org, run.ID)
+}
+
+// supersede ends the held runs of a source that delivered anew (R22).
+func (s *Store) supersede(t *txn, org foyer.OrgID, by *foyer.Run) error {
+	held, err := readRuns(t, `WHERE org = $1 AND source = $2 AND status = 'held'`, org, by.Source)
+	if err != nil {
+		return err
+	}
+	for _, run := range held {
+		run.Status = foyer.Superseded
+		if err := s.endHeld(t, org, run, by.ID.String()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
