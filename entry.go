@@ -156,6 +156,9 @@ func (e *Entry) Clone() *Entry {
 	return &c
 }
 
+// StatusNow returns whether the entry can be asked for, and why not.
+func (e *Entry) StatusNow() Status { return Status{e.Enabled, e.Reason} }
+
 // Status returns "enabled" or "disabled".
 func (e *Entry) Status() string { return status(e.Enabled) }
 

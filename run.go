@@ -1,6 +1,9 @@
 package foyer
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Run is one sync of one source, or another act that wrote to the book (an edit by hand): they share one count,
 // so that every change names the act that made it.
@@ -15,7 +18,7 @@ type Run struct {
 	Finished time.Time
 	Counts
 	Problems []Problem // at most MaxProblems; Counts has them all
-	Message  string    // what happened in one sentence, of a run that was not applied
+	Message  string    // what is to be said of it besides the counts: why it was not applied, that its file is an old one
 	Digest   []byte    // SHA-256 of what was delivered; empty where nothing was
 	Book     int64     // the book's version right after the run
 	Of       RunID     // the run that this one undoes, or as whose approval it was applied; 0: none
@@ -33,6 +36,12 @@ type Hold struct {
 	Leave   bool        `json:"leave,omitempty"`   // of the end of a source: whom nobody else lists stays
 	Decided string      `json:"decided,omitempty"` // by whom and when, once it is
 	Expires time.Time   `json:"expires"`           // when it lapses
+}
+
+// HoldFor makes the run one that waits for a decision; its counts say what it would do.
+func (r *Run) HoldFor(hold *Hold) {
+	r.Status, r.Hold = Held, hold
+	r.Message = strings.TrimSpace(strings.Join(hold.Reasons, "; ") + ". " + r.Message)
 }
 
 // HoldGroup says how many of those whom a held run would take away share a site or a division.
@@ -80,8 +89,8 @@ const (
 	Undone     RunStatus = "undone"     // was applied, and all of it put back (R25)
 )
 
-// HoldFor is how long a held run waits before it lapses (R22).
-const HoldFor = 7 * 24 * time.Hour
+// HoldLife is how long a held run waits before it lapses (R22).
+const HoldLife = 7 * 24 * time.Hour
 
 // Counts sums up what a run did to entries, and how its rows fared.
 type Counts struct {
@@ -91,6 +100,7 @@ type Counts struct {
 	Updated   int // entries of which a value or a site changed
 	Disabled  int
 	Enabled   int
+	Removed   int // entries whose addition was undone, or that were joined to another
 	Unchanged int // entries listed, and left as they were
 	Skipped   int // rows without an email
 	Errors    int // rows with an error
@@ -186,5 +196,5 @@ func (c *Change) Visible() bool {
 // Empty tells whether nothing changed.
 func (c *Change) Empty() bool {
 	return !c.Added && !c.Removed && len(c.Fields) == 0 && c.Status == nil && c.Sites == nil && c.HandSites == nil && len(c.Flags) == 0 &&
-		len(c.Claims) == 0 && len(c.Keeps) == 0 && len(c.IDs) == 0 && len(c.Emails) == 0
+		len(c.Claims) == 0 && c.Joined == 0 && len(c.Keeps) == 0 && len(c.IDs) == 0 && len(c.Emails) == 0
 }

@@ -2,7 +2,9 @@ package reconcile
 
 import (
 	"context"
+	"iter"
 	"strconv"
+	"time"
 
 	"foyer"
 	"foyer/match"
@@ -17,7 +19,11 @@ type Edit struct {
 	Enabled     *bool
 	Permanent   *bool
 	Pinned      *bool
+	Notify      *foyer.Methods
 	Notes       *string
+	Keep        []foyer.Field // not to be overwritten by any source (R6)
+	KeepUntil   time.Time     // the end of what Keep asks for; zero: until it is released
+	Release     []foyer.Field // not kept any more
 }
 
 // Name says which entry is meant: by its id, or by an email, its current one or an earlier one.
@@ -61,8 +67,9 @@ func (n Name) named(e *foyer.Entry, err error) (*foyer.Entry, error) {
 // Change edits an entry by hand and returns it as it is now, and the act (0: nothing differed). A synced field that is edited lasts until its owner's
 // next sync (R7). The change is in the log like any other (R26).
 func Change(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, name Name, edit Edit) (entry *foyer.Entry, act foyer.RunID, err error) {
-	run := editRun(s, caller)
-	err = s.Update(context.WithoutCancel(ctx), caller, store.Act{Org: org, Kind: foyer.Edit}, func(b *store.Book) (*store.Delta, error) {
+	run := newRun(s, caller, foyer.Edit)
+	err = s.Update(context.WithoutCancel(ctx), caller, store.Act{Org: org, Right: foyer.EditBook}, func(b *store.Book) (*store.Delta, error) {
+		run.ID = 0
 		before, err := name.Find(b)
 		if err != nil {
 			return nil, err
@@ -72,47 +79,46 @@ func Change(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.
 			return nil, err
 		}
 		entry = before
-		return editDelta(b, run, edit, func(p *policy) *draft { return p.draftOf(k, 0) }, &entry)
+		return editDelta(b, run, edit, k, &entry)
 	})
 	return entry, run.ID, err
 }
 
 // Add makes an entry by hand and returns it. foyer.Conflict where the email is that of an entry.
 func Add(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, edit Edit) (entry *foyer.Entry, err error) {
-	run := editRun(s, caller)
-	err = s.Update(context.WithoutCancel(ctx), caller, store.Act{Org: org, Kind: foyer.Edit}, func(b *store.Book) (*store.Delta, error) {
+	run := newRun(s, caller, foyer.Edit)
+	err = s.Update(context.WithoutCancel(ctx), caller, store.Act{Org: org, Right: foyer.EditBook}, func(b *store.Book) (*store.Delta, error) {
 		if edit.Values[foyer.Email] == "" {
 			return nil, foyer.Errorf(foyer.Invalid, "an entry needs an email: it is what identifies a person")
 		}
-		return editDelta(b, run, edit, func(p *policy) *draft {
-			return &draft{policy: p, after: &foyer.Entry{ID: b.NextEntry, Enabled: true}}
-		}, &entry)
+		return editDelta(b, run, edit, known{}, &entry)
 	})
 	return entry, err
 }
 
-func editRun(s *store.Store, caller foyer.Caller) *foyer.Run {
-	return &foyer.Run{Kind: foyer.Edit, Actor: caller.Name, Status: foyer.Applied, Started: s.Now()}
-}
-
-// editDelta carries out an edit on the draft that start makes; result becomes the entry as it is to be.
-func editDelta(b *store.Book, run *foyer.Run, edit Edit, start func(*policy) *draft, result **foyer.Entry) (*store.Delta, error) {
+// editDelta carries out an edit on an entry, or on a new one where k has none; result becomes the entry as it is to be.
+func editDelta(b *store.Book, run *foyer.Run, edit Edit, k known, result **foyer.Entry) (*store.Delta, error) {
 	p, err := policyOf(b, nil)
 	if err != nil {
 		return nil, err
 	}
-	d := start(p)
-	keys, err := edit.checkEmail(b, d)
+	entry := b.NextEntry
+	if k.entry != nil {
+		entry = k.entry.ID
+	}
+	emails, err := edit.checkEmail(b, p, k.entry, entry)
 	if err != nil {
 		return nil, err
 	}
 	write := func(id foyer.RunID) *store.Write {
-		d := start(p)
-		d.run, d.forget = id, true
+		d := &draft{policy: p, after: &foyer.Entry{ID: entry, Enabled: true}}
+		if k.entry != nil {
+			d = p.draftOf(k, id)
+		}
+		d.run, d.forget, d.emails = id, true, emails
 		d.carryOut(&edit)
 		w := d.settle()
 		if w != nil && w.Entry != nil {
-			w.New, w.Key, w.OldKey = d.before == nil, keys.new, keys.old
 			*result = w.Entry
 		}
 		return w
@@ -121,46 +127,46 @@ func editDelta(b *store.Book, run *foyer.Run, edit Edit, start func(*policy) *dr
 		return nil, nil
 	}
 	run.Counts = foyer.Counts{}
-	return &store.Delta{Run: run, Writes: func(yield func(*store.Write, error) bool) {
+	return &store.Delta{Run: run, Writes: one(func() *store.Write {
 		w := write(run.ID)
 		tally(&run.Counts, w)
-		yield(w, nil)
-	}}, nil
+		return w
+	})}, nil
 }
 
-// emailKeys are an entry's email keys after and before an edit of the email; both empty where it stays.
-type emailKeys struct{ new, old string }
+// one yields what make returns.
+func one(make func() *store.Write) iter.Seq2[*store.Write, error] {
+	return func(yield func(*store.Write, error) bool) { yield(make(), nil) }
+}
 
-// checkEmail refuses an email that cannot be read, or that is another entry's.
-func (edit *Edit) checkEmail(b *store.Book, d *draft) (keys emailKeys, err error) {
+// checkEmail returns what emails mean after an edit of the entry's email. It refuses one that cannot be read, or that is another entry's.
+func (edit *Edit) checkEmail(b *store.Book, p *policy, before *foyer.Entry, entry foyer.EntryID) ([]foyer.EmailChange, error) {
 	email, set := edit.Values[foyer.Email]
 	if !set {
-		return keys, nil
+		return nil, nil
 	}
 	key, err := match.Email(email)
 	if err != nil {
-		return keys, foyer.Errorf(foyer.Invalid, "the email %q cannot be read: %v", email, err)
+		return nil, foyer.Errorf(foyer.Invalid, "the email %q cannot be read: %v", email, err)
 	}
-	keys.new = string(key)
-	if d.before != nil {
-		old, err := match.Email(d.before.Values[foyer.Email])
-		if err != nil {
-			return keys, err
-		}
-		if keys.old = string(old); keys.old == keys.new {
-			return emailKeys{}, nil
+	var old match.Key
+	if before != nil {
+		if old = p.key(before.Values[foyer.Email]); old == key {
+			return nil, nil
 		}
 	}
-	var taken foyer.EntryID
-	err = b.Addresses([]string{keys.new}, func(_ string, a foyer.Address) {
-		if !a.Alias {
-			taken = a.Entry
-		}
-	})
-	if err == nil && taken != 0 {
-		err = foyer.Errorf(foyer.Conflict, "the email %s is that of the entry %v already; edit that one", keys.new, taken)
+	var meant foyer.Address
+	if err := b.Addresses([]string{string(key)}, func(_ string, a foyer.Address) { meant = a }); err != nil {
+		return nil, err
 	}
-	return keys, err
+	if meant.Entry != 0 && !meant.Alias {
+		return nil, foyer.Errorf(foyer.Conflict, "the email %s is that of the entry %v already; edit that one", key, meant.Entry)
+	}
+	changes := []foyer.EmailChange{{Key: string(key), Before: meant, After: foyer.Address{Entry: entry}}}
+	if before != nil {
+		changes = append(changes, foyer.EmailChange{Key: string(old), Before: foyer.Address{Entry: entry}, After: foyer.Address{Entry: entry, Alias: true}})
+	}
+	return changes, nil
 }
 
 // carryOut makes the changes of an edit.
@@ -182,13 +188,33 @@ func (d *draft) carryOut(edit *Edit) {
 	for _, site := range edit.RemoveSites {
 		e.HandSites = without(e.HandSites, site)
 	}
+	d.mark(edit)
+	for _, f := range edit.Keep {
+		if k := e.Keeps[f]; k.Run == 0 || !k.Until.Equal(edit.KeepUntil) {
+			d.keep(f, foyer.Keep{Run: d.run, Until: edit.KeepUntil})
+		}
+	}
+	for _, f := range edit.Release {
+		if e.Keeps[f].Run != 0 {
+			d.keep(f, foyer.Keep{})
+		}
+	}
+	d.normalise(nil)
+}
+
+// mark sets marks and notes.
+func (d *draft) mark(edit *Edit) {
+	e := d.after
 	d.flag("permanent", &e.Permanent, edit.Permanent)
 	d.flag("pinned", &e.Pinned, edit.Pinned)
+	if edit.Notify != nil && *edit.Notify != e.Notify {
+		d.flags = append(d.flags, foyer.FlagChange{Name: "notify", Before: e.Notify.String(), After: edit.Notify.String()})
+		e.Notify = *edit.Notify
+	}
 	if edit.Notes != nil && *edit.Notes != e.Notes {
 		d.flags = append(d.flags, foyer.FlagChange{Name: "notes", Before: e.Notes, After: *edit.Notes})
 		e.Notes = *edit.Notes
 	}
-	d.normalise(nil)
 }
 
 func (d *draft) flag(name string, now, wanted *bool) {

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 
@@ -18,6 +19,8 @@ type plan struct {
 	input       Input
 	reading     *reading
 	people      *people
+	ids         *ids
+	toll        *toll
 	bad         []badRow // found after reading
 	rowProblems problems // found after reading
 	steps       []step   // by ascending entry
@@ -34,6 +37,7 @@ type step struct {
 const (
 	absent   = -1 // the source claims it and does not list it (R10)
 	handMade = -2 // hand-made, and perhaps in the source's scope (R11)
+	lostID   = -3 // its id is another's now (R2)
 )
 
 // stepBatch is how many entries are loaded at once.
@@ -48,7 +52,17 @@ func newPlan(b *store.Book, d Delivery, source *foyer.Source) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{b: b, policy: policy, input: d.Input(source), reading: newReading(claims, b.RowKey(), b.Settings, d.NoSkip)}
+	ended, err := b.KeepsEnded()
+	if err != nil {
+		return nil, err
+	}
+	for _, entry := range ended {
+		claims.Forget(entry)
+	}
+	p := &plan{b: b, policy: policy, input: d.Input(source), reading: newReading(claims, b.RowKey(), b.Settings, d.NoSkip), toll: newToll()}
+	if err := p.toll.watch(b, source.ID); err != nil {
+		return nil, err
+	}
 	if source.Site == 0 {
 		p.reading.offices = policy.sites
 	}
@@ -62,6 +76,12 @@ func newPlan(b *store.Book, d Delivery, source *foyer.Source) (*plan, error) {
 		return nil, err
 	}
 	return p, p.decide()
+}
+
+// rows calls yield for each row of the delivery.
+func (p *plan) rows(yield func(*foyer.Row) error) error {
+	_, err := p.input.Rows(yield)
+	return err
 }
 
 // usable refuses a delivery without one row that can be used (R23), and where the caller is strict one with any error.
@@ -125,6 +145,7 @@ func (p *plan) decide() error {
 	if err := p.decideAbsent(listed); err != nil {
 		return err
 	}
+	p.decideLostIDs()
 	slices.SortFunc(p.steps, func(a, b step) int { return int(a.entry - b.entry) })
 	return nil
 }
@@ -165,6 +186,22 @@ func (p *plan) decideAbsent(listed map[foyer.EntryID]bool) error {
 	return nil
 }
 
+// decideLostIDs finds whose id is another's now and who is not concerned otherwise.
+func (p *plan) decideLostIDs() {
+	if len(p.ids.lost) == 0 {
+		return
+	}
+	concerned := map[foyer.EntryID]bool{}
+	for _, step := range p.steps {
+		concerned[step.entry] = true
+	}
+	for entry := range p.ids.lost {
+		if !concerned[entry] {
+			p.steps = append(p.steps, step{entry, lostID})
+		}
+	}
+}
+
 // presentByName counts as present whom a row with an error names by full name, if exactly one claimed entry has it (R15).
 func (p *plan) presentByName() error {
 	ids := make([]foyer.EntryID, p.reading.claims.Len())
@@ -195,12 +232,13 @@ func (p *plan) writes(run *foyer.Run) iter.Seq2[*store.Write, error] {
 	return func(yield func(*store.Write, error) bool) {
 		counts, found := p.reading.counts, problems{}
 		touched := 0
-		out := func(w *store.Write, wrong []foyer.Problem, person bool) bool {
+		out := func(before *foyer.Entry, w *store.Write, wrong []foyer.Problem, why int32) bool {
 			found.add(wrong...)
 			if w == nil {
 				return true
 			}
-			if tally(&counts, w) && person {
+			p.toll.note(p.policy.source.ID, before, w, why < 0)
+			if tally(&counts, w) && why >= 0 {
 				touched++
 			}
 			return yield(w, nil)
@@ -213,9 +251,14 @@ func (p *plan) writes(run *foyer.Run) iter.Seq2[*store.Write, error] {
 				return
 			}
 		}
-		for i, person := range p.adds {
-			w, wrong := p.policy.add(p.b.NextEntry+foyer.EntryID(i), p.listing(&p.people.persons[person], &found), run.ID)
-			if !out(w, wrong, true) {
+		id := p.b.NextEntry
+		for _, person := range p.adds {
+			w, wrong := p.policy.add(id, p.listingOf(person, &found), run.ID)
+			id++
+			if v := p.toll.renamedFrom(w.Entry); v != nil {
+				wrong = append(wrong, p.proposeJoin(v, w.Entry, person))
+			}
+			if !out(nil, w, wrong, person) {
 				return
 			}
 		}
@@ -224,8 +267,16 @@ func (p *plan) writes(run *foyer.Run) iter.Seq2[*store.Write, error] {
 	}
 }
 
+// proposeJoin says that someone who vanished and someone who appeared in one run may be one person (R3).
+func (p *plan) proposeJoin(v *vanished, e *foyer.Entry, person int32) foyer.Problem {
+	line := p.reading.pending[p.people.persons[person].first].line
+	return foyer.Problem{Line: int(line), Column: foyer.Email.Label(), Value: e.Values[foyer.Email],
+		Message: fmt.Sprintf("renamed? %s (%v) vanished and %v appeared with the same name and the same site or phone; if they are one person: foyer entry join --org %s %v %v",
+			v.email, v.id, e.ID, p.b.Org.Slug, v.id, e.ID)}
+}
+
 // carryOut works out a batch of steps.
-func (p *plan) carryOut(batch []step, run foyer.RunID, found *problems, out func(*store.Write, []foyer.Problem, bool) bool) error {
+func (p *plan) carryOut(batch []step, run foyer.RunID, found *problems, out func(*foyer.Entry, *store.Write, []foyer.Problem, int32) bool) error {
 	ids := make([]foyer.EntryID, len(batch))
 	for i, step := range batch {
 		ids[i] = step.entry
@@ -240,6 +291,7 @@ func (p *plan) carryOut(batch []step, run foyer.RunID, found *problems, out func
 		if err != nil {
 			return err
 		}
+		k.lostID = p.ids.lost[e.ID]
 		var w *store.Write
 		var wrong []foyer.Problem
 		switch step.why {
@@ -247,10 +299,12 @@ func (p *plan) carryOut(batch []step, run foyer.RunID, found *problems, out func
 			w = p.policy.withdraw(k, run)
 		case handMade:
 			w = p.policy.drop(k, run)
+		case lostID:
+			w = p.policy.draftOf(k, run).settle()
 		default:
-			w, wrong = p.policy.list(k, p.listing(&p.people.persons[step.why], found), run)
+			w, wrong = p.policy.list(k, p.listingOf(step.why, found), run)
 		}
-		if !out(w, wrong, step.why >= 0) {
+		if !out(e, w, wrong, step.why) {
 			return errStopped
 		}
 		return nil
@@ -278,10 +332,14 @@ func knownOf(b *store.Book, e *foyer.Entry) (known, error) {
 
 // tally counts a write, and tells whether a person sees a difference.
 func tally(counts *foyer.Counts, w *store.Write) bool {
+	if w == nil || w.Change == nil {
+		return false
+	}
 	c := w.Change
 	switch {
-	case c == nil:
-		return false
+	case c.Removed:
+		counts.Removed++
+		return true
 	case c.Added:
 		counts.Added++
 		return true
@@ -305,7 +363,10 @@ func tally(counts *foyer.Counts, w *store.Write) bool {
 // finish sums up the problems of the rows.
 func (p *plan) finish(run *foyer.Run, counts foyer.Counts, found *problems) {
 	all := problems{}
-	warnings := p.warnings
+	warnings := slices.Clone(p.warnings)
+	if p.policy.source.Guard.Off {
+		warnings = append(warnings, foyer.Problem{Message: "the guard of this source is off: nothing holds a file that would disable everybody; foyer source edit --guard on"})
+	}
 	if office := p.reading.office; office != "" {
 		warnings = append(warnings, foyer.Problem{Column: "office", Value: office, Message: "offices that are no sites say nothing; make this one a site, or an alias of one, if it is"})
 	}
@@ -318,4 +379,10 @@ func (p *plan) finish(run *foyer.Run, counts foyer.Counts, found *problems) {
 	}
 	counts.Errors, counts.Warnings = all.countErrors, all.countWarned
 	run.Counts, run.Problems = counts, all.list()
+}
+
+// verdict judges the run once its writes are worked out; nil where it may be applied. covers are those whom an approval covers.
+func (p *plan) verdict(covers []foyer.EntryID) (*foyer.Hold, error) {
+	g := guarded{b: p.b, source: p.policy.source, toll: p.toll, listed: p.reading.claims.Len(), matched: p.reading.counts.Listed - len(p.adds), claims: p.reading.claims, now: p.b.Now}
+	return g.judge(covers)
 }

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"slices"
+	"time"
 
 	"foyer"
 	"foyer/match"
@@ -14,23 +15,34 @@ type policy struct {
 	book   func(foyer.SourceID) *foyer.Source
 	sites  *siteNames
 	phones *match.Phones
+	now    time.Time
+}
+
+// key returns the key of an email that is in the book, and so has one.
+func (p *policy) key(email string) match.Key {
+	key, _ := match.Email(email)
+	return key
 }
 
 // listing is what a source says about one person in one delivery: one row, or the rows of one email made one (R16).
 type listing struct {
 	key     string // the email's key (R1)
 	record  foyer.Record
-	sites   []foyer.SiteID // the sites that it names; none: it says nothing of sites
-	partial bool           // a row of this person had an error: what it would have said of sites is unknown
-	alias   bool           // the email is an earlier one of the entry
-	hash    foyer.Hash     // zero: to be looked at again next time
+	sites   []foyer.SiteID  // the sites that it names; none: it says nothing of sites
+	partial bool            // a row of this person had an error: what it would have said of sites is unknown
+	alias   bool            // the email is an earlier one of the entry
+	byID    bool            // the entry is the one that the source knows by the row's id: its email changes (R2)
+	meant   foyer.Address   // what the email meant, where it is to mean the entry from now on
+	found   []foyer.Problem // what was found out about the listing before the entry was known
+	hash    foyer.Hash      // zero: to be looked at again next time
 	line    int
 }
 
 // known is an entry as it is, with the claims on it.
 type known struct {
 	entry  *foyer.Entry
-	claims []claimOn
+	claims []claimOn // by ascending source
+	lostID string    // an id that another entry takes over (R2)
 }
 
 // claimOn is one source's claim on an entry.
@@ -41,20 +53,25 @@ type claimOn struct {
 
 // add returns the new entry that a listing makes (R10).
 func (p *policy) add(id foyer.EntryID, l *listing, run foyer.RunID) (*store.Write, []foyer.Problem) {
-	d := &draft{policy: p, run: run, line: l.line, after: &foyer.Entry{ID: id, Enabled: true}}
+	d := &draft{policy: p, run: run, line: l.line, after: &foyer.Entry{ID: id, Enabled: true}, problems: l.found}
 	d.merge(l)
-	d.claim = p.claimFrom(nil, l)
+	if l.meant.Entry != 0 {
+		d.emails = append(d.emails, foyer.EmailChange{Key: l.key, Before: l.meant, After: foyer.Address{Entry: id}})
+	}
+	d.has = []claimOn{{p.source, p.claimFrom(nil, l)}}
 	w := d.settle()
-	w.New, w.Key = true, l.key
+	if len(d.emails) == 0 {
+		w.Key = l.key
+	}
 	return w, d.problems
 }
 
 // list returns what a listing makes of an entry that it names; nil where nothing is to be written.
 func (p *policy) list(k known, l *listing, run foyer.RunID) (*store.Write, []foyer.Problem) {
 	d := p.draftOf(k, run)
-	d.line = l.line
+	d.line, d.problems = l.line, l.found
 	d.merge(l)
-	d.claim = p.claimFrom(d.had, l)
+	d.setClaim(p.source, p.claimFrom(claimOf(d.had, p.source.ID), l))
 	return d.settle(), d.problems
 }
 
@@ -84,10 +101,10 @@ func (p *policy) claimFrom(before *foyer.Claim, l *listing) *foyer.Claim {
 // withdraw returns what becomes of an entry that the source claimed and no longer lists (R10, R12).
 func (p *policy) withdraw(k known, run foyer.RunID) *store.Write {
 	d := p.draftOf(k, run)
-	if d.othersClaim() {
-		return d.settle()
+	d.setClaim(p.source, nil)
+	if !d.othersClaim() {
+		d.leave()
 	}
-	d.leave()
 	return d.settle()
 }
 
@@ -106,13 +123,10 @@ func (p *policy) drop(k known, run foyer.RunID) *store.Write {
 }
 
 func (p *policy) draftOf(k known, run foyer.RunID) *draft {
-	d := &draft{policy: p, run: run, before: k.entry, after: k.entry.Clone()}
-	for _, c := range k.claims {
-		if p.source != nil && c.source.ID == p.source.ID {
-			d.had = c.claim
-		} else {
-			d.others = append(d.others, c)
-		}
+	d := &draft{policy: p, run: run, before: k.entry, after: k.entry.Clone(), had: k.claims, has: k.claims}
+	if p.source != nil {
+		d.endKeeps()
+		d.loseID(k.lostID)
 	}
 	return d
 }

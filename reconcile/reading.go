@@ -27,6 +27,7 @@ type reading struct {
 	noSkip   bool
 	offices  *siteNames // nil: offices say nothing
 	office   string     // the first that is no site
+	hasIDs   bool       // some row has an external id
 }
 
 // pendingRow is a row that is looked at, in few bytes: on a first load there are as many as rows.
@@ -67,6 +68,7 @@ func (r *reading) read(row *foyer.Row) error {
 		return nil
 	}
 	r.checkOffice(row)
+	r.hasIDs = r.hasIDs || row.ExternalID != ""
 	r.hashed = row.AppendPacked(r.hashed[:r.prefix])
 	hash := r.sum()
 	if len(row.Problems) > 0 || r.noSkip {

@@ -10,6 +10,9 @@ package reconcile
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"foyer"
 	"foyer/match"
@@ -25,88 +28,174 @@ type Input interface {
 
 // Delivery is one snapshot from a source: everybody it lists.
 type Delivery struct {
-	Org    foyer.OrgID
-	Source foyer.SourceID
-	Input  func(*foyer.Source) Input // opens it as the source's settings say
-	Digest []byte                    // SHA-256 of the bytes delivered; nil: never taken for the same as the last
-	DryRun bool                      // plan only (R24)
-	Strict bool                      // a row with an error refuses the delivery
-	NoSkip bool                      // look at every row, whatever its hash (for tests of R17)
+	Org     foyer.OrgID
+	Source  foyer.SourceID
+	Input   func(*foyer.Source) Input // opens it as the source's settings say
+	Digest  []byte                    // SHA-256 of the bytes delivered; nil: never taken for the same as the last
+	DryRun  bool                      // plan only (R24)
+	Strict  bool                      // a row with an error refuses the delivery, and so does what would be held
+	NoSkip  bool                      // look at every row, whatever its hash (for tests of R17)
+	Request store.Request             // so that it is applied once however often it is sent
+	covers  []foyer.EntryID           // whom the approval of a held run covers; nil: it is none
+	held    foyer.RunID               // that run
 }
 
-// Run applies a delivery, or tries it where it is a dry run, and returns the run. A delivery that is refused is an error of a kind other
-// than foyer.Internal and foyer.Busy; it is recorded as a run too, which is returned beside the error.
+// Run applies a delivery, or tries it where it is a dry run, and returns the run. Its status is foyer.Held where the guard wants a person to decide: then
+// nothing was changed. A delivery that is refused is an error of a kind other than foyer.Internal and foyer.Busy; it is recorded as a run
+// too, which is returned beside the error. A request that was answered before is a store.AnsweredError.
 //
 // When Run returns nil and it is no dry run, everything is on disk. It does not stop when ctx ends once it has begun to write.
 func Run(ctx context.Context, s *store.Store, caller foyer.Caller, d Delivery) (*foyer.Run, error) {
-	run := &foyer.Run{Kind: foyer.Sync, Source: d.Source, Actor: caller.Name, Status: foyer.Applied, Started: s.Now(), Digest: d.Digest}
-	if caller.Address.IsValid() {
-		run.Address = caller.Address.String()
-	}
+	run := NewRun(s, caller, d)
 	if d.DryRun {
 		return run, s.Preview(ctx, caller, d.Org, d.Source, func(b *store.Book) error { return try(b, d, run) })
 	}
-	act := store.Act{Org: d.Org, Kind: foyer.Sync, Source: d.Source}
-	err := s.Update(context.WithoutCancel(ctx), caller, act, func(b *store.Book) (*store.Delta, error) { return delta(b, d, run) })
-	if err == nil || !refusal(err) {
-		return run, err
+	ctx = context.WithoutCancel(ctx)
+	err := s.Update(ctx, caller, d.act(), func(b *store.Book) (*store.Delta, error) { return delta(b, d, run) })
+	if err == nil {
+		return run, nil
 	}
-	return Refuse(context.WithoutCancel(ctx), s, caller, d.Org, run, err)
+	return Refuse(ctx, s, caller, d, run, err)
 }
 
-// Refuse records that a delivery was refused for the reason err, and returns the run beside err. Where the database is too busy for that, the
-// reason still is what the sender has to know: the run then has no ID.
-func Refuse(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, run *foyer.Run, err error) (*foyer.Run, error) {
-	run.Status, run.Message, run.Counts, run.Problems = foyer.Refused, message(err), foyer.Counts{}, nil
-	if failed := s.RecordRun(ctx, caller, org, run); failed != nil && foyer.KindOf(failed) != foyer.Busy {
-		return nil, failed
+// NewRun returns the run of a delivery that begins now.
+func NewRun(s *store.Store, caller foyer.Caller, d Delivery) *foyer.Run {
+	run := newRun(s, caller, foyer.Sync)
+	run.Source, run.Digest, run.Of = d.Source, d.Digest, d.held
+	return run
+}
+
+// newRun returns an act of the caller that begins now.
+func newRun(s *store.Store, caller foyer.Caller, kind foyer.RunKind) *foyer.Run {
+	run := &foyer.Run{Kind: kind, Actor: caller.Name, Status: foyer.Applied, Started: s.Now()}
+	if caller.Address.IsValid() {
+		run.Address = caller.Address.String()
+	}
+	return run
+}
+
+func (d *Delivery) act() store.Act {
+	return store.Act{Org: d.Org, Right: foyer.SyncBook, Source: d.Source, Request: d.Request}
+}
+
+// Refuse records that a delivery was refused, or failed, for the reason err, and returns the run beside err. A fault that may pass, and an answer given
+// again, are not recorded. Where the database is too busy for the record, the reason still is what the sender has to know: the run then has no ID.
+func Refuse(ctx context.Context, s *store.Store, caller foyer.Caller, d Delivery, run *foyer.Run, err error) (*foyer.Run, error) {
+	refusal := &foyer.Refusal{Kind: foyer.KindOf(err)}
+	switch refusal.Kind {
+	case foyer.Busy, foyer.Unauthenticated, foyer.NotFound, foyer.Limited:
+		return run, err
+	case foyer.Internal:
+		if _, answered := errors.AsType[*store.AnsweredError](err); answered || ctx.Err() != nil {
+			return run, err
+		}
+		run.Status, run.Message, d.Request = foyer.Failed, "a fault on the server's side; its log says more", store.Request{}
+	default:
+		run.Status, run.Message, run.Refusal = foyer.Refused, message(err), refusal
+		if known, ok := errors.AsType[*foyer.Error](err); ok {
+			refusal.Line, refusal.Column = known.Line, known.Column
+		}
+	}
+	run.Counts, run.Problems, run.Hold = foyer.Counts{}, nil, nil
+	failed := s.RecordRun(ctx, caller, d.act(), run)
+	if answered, ok := errors.AsType[*store.AnsweredError](failed); ok {
+		return run, answered
+	}
+	if failed != nil && foyer.KindOf(failed) != foyer.Busy {
+		return nil, errors.Join(failed, err)
 	}
 	return run, err
 }
 
-// refusal tells whether an error is about what was delivered.
-func refusal(err error) bool {
-	switch foyer.KindOf(err) {
-	case foyer.Malformed, foyer.Invalid, foyer.TooLarge, foyer.Unsupported, foyer.Forbidden:
-		return true
-	}
-	return false
-}
-
-// try makes a plan and counts what it would do.
+// try makes a plan and counts what it would do; the run is held where the guard would hold it.
 func try(b *store.Book, d Delivery, run *foyer.Run) error {
-	delta, err := delta(b, d, run)
-	if err != nil || delta.Writes == nil {
-		return err
-	}
-	for _, err := range delta.Writes {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return tryDelta(delta(b, d, run))
 }
 
 // delta plans a delivery on the book as it is.
 func delta(b *store.Book, d Delivery, run *foyer.Run) (*store.Delta, error) {
-	run.Counts, run.Problems = foyer.Counts{}, nil
-	source := b.Source(d.Source)
-	if source == nil {
-		return nil, foyer.Errorf(foyer.NotFound, "there is no source %v", d.Source)
+	run.Counts, run.Problems, run.Hold, run.Status, run.Message, run.Replays = foyer.Counts{}, nil, nil, foyer.Applied, "", 0
+	source, err := sourceOf(b, d.Source)
+	if err != nil {
+		return nil, err
 	}
 	last, err := b.LastApplied(d.Source)
 	if err != nil {
 		return nil, err
 	}
-	if last != nil && !d.NoSkip && !d.Strict && len(d.Digest) > 0 && bytes.Equal(last.Digest, d.Digest) && last.Book == b.Version {
-		repeat(run, last)
-		return &store.Delta{Run: run}, nil
+	again := last != nil && len(d.Digest) > 0 && bytes.Equal(last.Digest, d.Digest)
+	if again && d.held == 0 && !d.NoSkip && !d.Strict && last.Book == b.Version {
+		ended, err := b.KeepsEnded()
+		if err != nil {
+			return nil, err
+		}
+		if len(ended) == 0 {
+			repeat(run, last)
+			return &store.Delta{Run: run}, nil
+		}
+	}
+	if last != nil && !again && len(d.Digest) > 0 {
+		if err := noteReplay(b, d, run); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := newPlan(b, d, source)
 	if err != nil {
 		return nil, err
 	}
-	return &store.Delta{Run: run, Writes: plan.writes(run)}, nil
+	result := &store.Delta{Run: run, Writes: plan.writes(run)}
+	if d.held != 0 {
+		result.Decided = &d.held
+	}
+	result.Verdict = func() (*store.Delta, error) {
+		hold, err := plan.verdict(d.covers)
+		if err != nil || hold == nil {
+			return nil, err
+		}
+		return held(b, d, run, hold, plan)
+	}
+	return result, nil
+}
+
+// noteReplay says of a run that it brings the file of an earlier one, which is not the latest. That is legitimate, as is restoring an old list, but never silent.
+func noteReplay(b *store.Book, d Delivery, run *foyer.Run) (err error) {
+	if run.Replays, err = b.AppliedBefore(d.Source, d.Digest); err != nil || run.Replays == 0 {
+		return err
+	}
+	earlier, err := b.Run(run.Replays)
+	if err == nil {
+		run.Message = fmt.Sprintf("This is the file of %s (%v), not a new one.", earlier.Started.UTC().Format("2006-01-02 15:04 UTC"), earlier.ID)
+	}
+	return err
+}
+
+// sourceOf returns a source that may deliver.
+func sourceOf(b *store.Book, id foyer.SourceID) (*foyer.Source, error) {
+	source := b.Source(id)
+	if source == nil {
+		return nil, foyer.Errorf(foyer.NotFound, "there is no source %v", id)
+	}
+	if !source.EndedAt.IsZero() {
+		return nil, foyer.Errorf(foyer.Forbidden, "the source %q has ended, on %s; ask for a key of another one", source.Name, source.EndedAt.Format(time.DateOnly))
+	}
+	return source, nil
+}
+
+// held returns what is written in place of a run that the guard holds. The counts of the run stay: they say what it would do.
+func held(b *store.Book, d Delivery, run *foyer.Run, hold *foyer.Hold, plan *plan) (*store.Delta, error) {
+	if d.Strict && !d.DryRun {
+		return nil, foyer.Errorf(foyer.Conflict, "%s, and handling=strict was asked for. Nothing changed", hold.Reasons[0])
+	}
+	run.HoldFor(hold)
+	delta := &store.Delta{Run: run, Kept: &store.Kept{Lost: plan.toll.lost, Rows: plan.rows}}
+	if plan.toll.redone == 0 {
+		return delta, nil
+	}
+	watches, err := b.Watches(run.Source)
+	for _, undo := range watches {
+		delta.Unwatch = append(delta.Unwatch, store.Watch{Source: run.Source, Undo: undo}) // it is held once (R25)
+	}
+	return delta, err
 }
 
 // repeat fills in the run of a delivery that is byte for byte the one that the book was last made from.
@@ -128,5 +217,5 @@ func policyOf(b *store.Book, source *foyer.Source) (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policy{source: source, book: b.Source, sites: newSiteNames(b.Sites), phones: phones}, nil
+	return &policy{source: source, book: b.Source, sites: newSiteNames(b.Sites), phones: phones, now: b.Now}, nil
 }

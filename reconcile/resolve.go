@@ -5,12 +5,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash/maphash"
-	"maps"
 	"slices"
 
 	"foyer"
 	"foyer/match"
-	"foyer/store"
 )
 
 // person is one email of a delivery, and whom it means.
@@ -47,6 +45,9 @@ func (p *plan) resolve() error {
 		if err := p.lookUp(); err != nil {
 			return err
 		}
+		if err := p.lookUpIDs(); err != nil {
+			return err
+		}
 		again := p.seenTwice()
 		if len(again) == 0 {
 			break
@@ -55,8 +56,7 @@ func (p *plan) resolve() error {
 			return err
 		}
 	}
-	p.settleAliases()
-	return nil
+	return p.settle()
 }
 
 // gather makes persons of the pending rows.
@@ -180,6 +180,10 @@ func (p *plan) lookUpBad() error {
 	if err := p.b.Addresses(keys, func(key string, a foyer.Address) { found[key] = a }); err != nil {
 		return err
 	}
+	byID, err := p.entriesOfBad(bad)
+	if err != nil {
+		return err
+	}
 	for _, b := range bad {
 		named := false
 		for _, email := range b.emails {
@@ -194,6 +198,9 @@ func (p *plan) lookUpBad() error {
 				w.present[a.Entry], named = w.present[a.Entry] || !a.Alias, true
 			}
 		}
+		if entry := byID[b.externalID]; entry != 0 && !named {
+			w.present[entry], named = w.present[entry], true
+		}
 		if folded := match.Fold(b.name); !named && folded != "" {
 			w.names = append(w.names, folded)
 		}
@@ -201,17 +208,31 @@ func (p *plan) lookUpBad() error {
 	return nil
 }
 
+// entriesOfBad returns the entries that the source knows by the ids of rows with errors.
+func (p *plan) entriesOfBad(bad []badRow) (map[string]foyer.EntryID, error) {
+	var ids []string
+	for _, b := range bad {
+		if b.externalID != "" {
+			ids = append(ids, b.externalID)
+		}
+	}
+	byID := map[string]foyer.EntryID{}
+	return byID, p.b.EntryOfID(p.policy.source.ID, ids, func(id string, entry foyer.EntryID) { byID[id] = entry })
+}
+
 // seenTwice returns the lines of seen rows whose entry a pending row names too.
 func (p *plan) seenTwice() (lines []int32) {
-	for i := range p.people.persons {
-		entry := p.people.persons[i].entry
-		if entry == 0 {
-			continue
-		}
+	see := func(entry foyer.EntryID) {
 		if at, ok := p.reading.claims.Find(entry); ok && p.reading.lines[at] != 0 {
 			lines = append(lines, p.reading.lines[at])
 			p.reading.lines[at] = 0
 		}
+	}
+	for i := range p.people.persons {
+		see(p.people.persons[i].entry)
+	}
+	for _, entry := range p.ids.known {
+		see(entry)
 	}
 	slices.Sort(lines)
 	return slices.Compact(lines)
@@ -229,29 +250,6 @@ func (p *plan) readAgain(lines []int32) error {
 	})
 	slices.SortFunc(r.pending, func(a, b pendingRow) int { return cmp.Compare(a.line, b.line) })
 	return err
-}
-
-// settleAliases decides who an earlier email means: the entry that had it, unless that entry's current email is in the delivery too, or another of its
-// earlier emails; then it is someone new (R2).
-func (p *plan) settleAliases() {
-	w := p.people
-	current := maps.Clone(w.present)
-	best := map[foyer.EntryID]string{}
-	for i := range w.persons {
-		switch person := &w.persons[i]; {
-		case person.entry == 0:
-		case !person.alias:
-			current[person.entry] = true
-		case best[person.entry] == "" || person.key < best[person.entry]:
-			best[person.entry] = person.key
-		}
-	}
-	for i := range w.persons {
-		person := &w.persons[i]
-		if person.alias && (current[person.entry] || best[person.entry] != person.key) {
-			person.entry, person.alias = 0, false
-		}
-	}
 }
 
 // listing returns what the rows of a person say together: of each field the last value that is not empty (R16).

@@ -296,8 +296,9 @@ func TestR20_SourceThatFailsAtItsEndAppliesNothing(t *testing.T) {
 	if !errors.Is(err, failed) {
 		t.Errorf("error %v", err)
 	}
-	if rows := written(before, f.dump()); len(rows) > 0 {
-		t.Errorf("wrote %s", strings.Join(rows, "\n"))
+	rows := written(before, f.dump())
+	if len(rows) != 1 || !strings.HasPrefix(rows[0], "run: ") || !strings.Contains(rows[0], "| failed |") {
+		t.Errorf("wrote %s, want the failed run only", strings.Join(rows, "\n"))
 	}
 }
 

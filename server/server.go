@@ -16,6 +16,7 @@ import (
 	"net/netip"
 	"path"
 	"strings"
+	"sync"
 	"time"
 
 	"foyer"
@@ -47,7 +48,8 @@ const defaultBody = 256 << 20
 // Server answers requests.
 type Server struct {
 	Config
-	routes map[string]route
+	routes  map[string]route
+	running sync.Map // key and Idempotency-Key of each request that is being carried out
 }
 
 // route is a path: its method, and how it is answered and fails.

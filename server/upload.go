@@ -2,14 +2,16 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 
 	"foyer"
 	"foyer/csvfile"
 	"foyer/reconcile"
+	"foyer/store"
 )
 
 // upload answers POST /addressbook/uploadcsv: it authenticates, reads the file to its end, applies it, and replies.
@@ -27,6 +29,12 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	}
 	entry := logOf(r)
 	entry.caller = caller.Name
+	token, done, err := s.begin(r, caller)
+	if err != nil {
+		drain(r)
+		return err
+	}
+	defer done()
 	d := reconcile.Delivery{Org: caller.Org, Source: caller.Source, DryRun: isDryRun(r), Strict: strings.Contains(r.Header.Get("Prefer"), "handling=strict")}
 	file, err := s.receive(r)
 	if err != nil {
@@ -38,15 +46,18 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	d.Input = func(source *foyer.Source) reconcile.Input {
 		return &csvInput{file: file, options: csvfile.Options{Windows1252: source.Windows1252, Headers: source.Headers, Limits: s.Limits.CSV}}
 	}
-	run, err := reconcile.Run(r.Context(), s.Store, caller, d)
-	if err != nil {
-		if run != nil && run.ID != 0 {
-			entry.run = run.ID.String()
-		}
-		return err
+	if token != "" && !d.DryRun {
+		d.Request = store.Request{Token: token, Digest: requestDigest(r, d.Digest)}
 	}
-	if !d.DryRun {
+	run, err := reconcile.Run(r.Context(), s.Store, caller, d)
+	if answered, ok := errors.AsType[*store.AnsweredError](err); ok {
+		run, err = answered.Run, again(answered.Run)
+	}
+	if run != nil && run.ID != 0 && !d.DryRun {
 		entry.run = run.ID.String()
+	}
+	if err != nil {
+		return err
 	}
 	org, err := s.Store.OrgOf(r.Context(), caller)
 	if err != nil {
@@ -56,13 +67,49 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// maxToken is how long an Idempotency-Key may be, in characters.
+const maxToken = 255
+
+// begin returns the Idempotency-Key of a request, "" where it has none, and what is to be called when the request is answered. A request whose twin is
+// still running is a conflict: the twin's answer is the one to wait for.
+func (s *Server) begin(r *http.Request, caller foyer.Caller) (token string, done func(), err error) {
+	values := r.Header.Values("Idempotency-Key")
+	if len(values) == 0 {
+		return "", func() {}, nil
+	}
+	token = strings.TrimSpace(values[0])
+	printable := strings.IndexFunc(token, func(c rune) bool { return c < ' ' || c > '~' }) < 0
+	if len(values) > 1 || token == "" || len(token) > maxToken || !printable {
+		return "", nil, foyer.Errorf(foyer.Malformed, "send one Idempotency-Key of 1 to %d printable ASCII characters, a new one for each delivery", maxToken)
+	}
+	id := string(caller.Key) + " " + token
+	if _, running := s.running.LoadOrStore(id, true); running {
+		return "", nil, foyer.Errorf(foyer.Conflict, "a request with this Idempotency-Key is still running; wait, and send it again to get its answer")
+	}
+	return token, func() { s.running.Delete(id) }, nil
+}
+
+// requestDigest tells requests apart that bear one Idempotency-Key: by file, query and Prefer.
+func requestDigest(r *http.Request, file []byte) []byte {
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%x %q %q", file, r.URL.Query().Encode(), r.Header.Values("Prefer"))
+	return sum.Sum(nil)
+}
+
+// again returns the error of a run that was refused, so that its request gets the same answer again; nil of any other run.
+func again(run *foyer.Run) error {
+	if run.Refusal == nil {
+		return nil
+	}
+	return &foyer.Error{Kind: run.Refusal.Kind, Message: run.Message, Line: run.Refusal.Line, Column: run.Refusal.Column}
+}
+
 // refuse records that what was sent is no file, unless it was only to be tried.
 func (s *Server) refuse(r *http.Request, caller foyer.Caller, d reconcile.Delivery, reason error) error {
-	if d.DryRun || foyer.KindOf(reason) == foyer.Busy || foyer.KindOf(reason) == foyer.Internal {
+	if d.DryRun || foyer.KindOf(reason) == foyer.Internal {
 		return reason
 	}
-	run := &foyer.Run{Kind: foyer.Sync, Source: d.Source, Actor: caller.Name, Address: caller.Address.String(), Started: s.Store.Now()}
-	run, err := reconcile.Refuse(r.Context(), s.Store, caller, d.Org, run, reason)
+	run, err := reconcile.Refuse(r.Context(), s.Store, caller, d, reconcile.NewRun(s.Store, caller, d), reason)
 	if run != nil && run.ID != 0 {
 		logOf(r).run = run.ID.String()
 	}
@@ -104,96 +151,4 @@ type csvInput struct {
 // Rows implements reconcile.Input.
 func (in *csvInput) Rows(yield func(*foyer.Row) error) ([]foyer.Problem, error) {
 	return csvfile.Rows(in.file.reader(), &in.file.sniffer, in.options, yield)
-}
-
-// report is a run as its sender is told of it.
-type report struct {
-	org string // slug
-	run *foyer.Run
-	dry bool
-}
-
-// shownProblems is how many problems a reply in plain text shows.
-const shownProblems = 20
-
-func (s *Server) reply(w http.ResponseWriter, r *http.Request, p report) {
-	if strings.Contains(r.Header.Get("Accept"), "application/json") {
-		writeJSON(w, "application/json", http.StatusOK, p.json())
-		return
-	}
-	w.Header().Set("Content-Type", "text/plain; charset=us-ascii")
-	w.Header().Set("Cache-Control", "no-store")
-	io.WriteString(w, ascii(p.text()))
-}
-
-// text returns the reply for a person, the sum first.
-func (p report) text() string {
-	c := p.run.Counts
-	var b strings.Builder
-	format := "OK run=" + p.run.ID.String() + " added=%d updated=%d disabled=%d enabled=%d unchanged=%d skipped=%d errors=%d warnings=%d\n"
-	if p.dry {
-		format = "DRY RUN would add=%d update=%d disable=%d enable=%d unchanged=%d skipped=%d errors=%d warnings=%d\n"
-	}
-	fmt.Fprintf(&b, format, c.Added, c.Updated, c.Disabled, c.Enabled, c.Unchanged, c.Skipped, c.Errors, c.Warnings)
-	for i, problem := range p.run.Problems {
-		if i == shownProblems {
-			fmt.Fprintf(&b, "and %d more\n", c.Errors+c.Warnings-shownProblems)
-			break
-		}
-		fmt.Fprintln(&b, strings.ReplaceAll(problem.String(), "\n", " "))
-	}
-	if p.dry {
-		b.WriteString("Nothing was changed.\n")
-	} else {
-		fmt.Fprintf(&b, "See: %s\n", p.see())
-	}
-	return b.String()
-}
-
-// see says where the run can be looked at.
-func (p report) see() string {
-	if p.dry {
-		return ""
-	}
-	return fmt.Sprintf("foyer run show --org %s %v", p.org, p.run.ID)
-}
-
-// reportJSON is the reply for a program.
-type reportJSON struct {
-	Run       string        `json:"run,omitempty"`
-	Status    string        `json:"status"`
-	Added     int           `json:"added"`
-	Updated   int           `json:"updated"`
-	Disabled  int           `json:"disabled"`
-	Enabled   int           `json:"enabled"`
-	Unchanged int           `json:"unchanged"`
-	Skipped   int           `json:"skipped"`
-	Errors    int           `json:"errors"`
-	Warnings  int           `json:"warnings"`
-	Problems  []problemJSON `json:"problems"`
-	See       string        `json:"see,omitempty"`
-}
-
-type problemJSON struct {
-	Line    int    `json:"line"`
-	Column  string `json:"column"`
-	Value   string `json:"value"`
-	Message string `json:"message"`
-}
-
-func (p report) json() reportJSON {
-	c := p.run.Counts
-	out := reportJSON{
-		Status: string(p.run.Status), Added: c.Added, Updated: c.Updated, Disabled: c.Disabled, Enabled: c.Enabled, Unchanged: c.Unchanged,
-		Skipped: c.Skipped, Errors: c.Errors, Warnings: c.Warnings, Problems: []problemJSON{}, See: p.see(),
-	}
-	if p.dry {
-		out.Status = "dry_run"
-	} else {
-		out.Run = p.run.ID.String()
-	}
-	for _, problem := range p.run.Problems {
-		out.Problems = append(out.Problems, problemJSON{problem.Line, problem.Column, problem.Value, problem.Message})
-	}
-	return out
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"time"
 
 	"foyer"
 )
@@ -18,6 +19,7 @@ type Book struct {
 	Version   int64          // grows with every change of the book and its settings
 	Settings  int64          // grows with every setting that decides what a row does (R17)
 	NextEntry foyer.EntryID  // the id of the next new entry
+	Now       time.Time      // when the book was opened
 
 	t      *txn
 	store  *Store
@@ -261,7 +263,7 @@ func mayAct(caller foyer.Caller, act Act) error {
 var errStale = errors.New("the book changed meanwhile")
 
 func openBook(t *txn, org foyer.OrgID) (*Book, error) {
-	b := &Book{t: t, chunks: map[foyer.SourceID]*openChunk{}}
+	b := &Book{t: t, Now: t.now, chunks: map[foyer.SourceID]*openChunk{}}
 	var err error
 	if b.Org, err = readOrg(t, org); err != nil {
 		return nil, err

@@ -378,25 +378,63 @@ func (s *Store) Changes(ctx context.Context, caller foyer.Caller, org foyer.OrgI
 	if err := caller.May(foyer.ReadBook, org); err != nil {
 		return err
 	}
-	return s.snapshot(ctx, "read the change log", func(t *txn) error {
-		const q = `SELECT changes FROM change_chunk WHERE org = $1 AND run = $2 ORDER BY first`
-		return t.each(q, []any{org, run}, func(rows *sql.Rows) error {
-			var chunk []byte
-			if err := rows.Scan(&chunk); err != nil {
+	return s.snapshot(ctx, "read the change log", func(t *txn) error { return readChanges(t, org, run, yield) })
+}
+
+// Changes calls yield for each entry that a run changed, by ascending id, until it returns an error. yield must not ask the book for anything.
+func (b *Book) Changes(run foyer.RunID, yield func(*foyer.Change) error) error {
+	return readChanges(b.t, b.Org.ID, run, yield)
+}
+
+func readChanges(t *txn, org foyer.OrgID, run foyer.RunID, yield func(*foyer.Change) error) error {
+	const q = `SELECT changes FROM change_chunk WHERE org = $1 AND run = $2 ORDER BY first`
+	return t.each(q, []any{org, run}, func(rows *sql.Rows) error {
+		var chunk []byte
+		if err := rows.Scan(&chunk); err != nil {
+			return err
+		}
+		for line := range bytes.Lines(chunk) {
+			change, err := parseChange(line)
+			if err != nil {
 				return err
 			}
-			for line := range bytes.Lines(chunk) {
-				change, err := parseChange(line)
-				if err != nil {
-					return err
-				}
-				if err := yield(&change); err != nil {
-					return err
-				}
+			if err := yield(&change); err != nil {
+				return err
 			}
-			return nil
-		})
+		}
+		return nil
 	})
+}
+
+// ChangeBatches calls yield for what a run changed, some entries at a time, by ascending id. Unlike that of Changes, yield may ask the book.
+func (b *Book) ChangeBatches(run foyer.RunID, yield func([]*foyer.Change) error) error {
+	for first := foyer.EntryID(0); ; {
+		var chunk []byte
+		const q = `SELECT first, changes FROM change_chunk WHERE org = $1 AND run = $2 AND first > $3 ORDER BY first LIMIT 1`
+		err := b.t.get(q, []any{b.Org.ID, run, first}, &first, &chunk)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var batch []*foyer.Change
+		for line := range bytes.Lines(chunk) {
+			change, err := parseChange(line)
+			if err != nil {
+				return err
+			}
+			batch = append(batch, &change)
+		}
+		if err := yield(batch); err != nil {
+			return err
+		}
+	}
+}
+
+// ChangeOf returns what a run did to one entry; nil where the log has nothing of it.
+func (b *Book) ChangeOf(run foyer.RunID, entry foyer.EntryID) (*foyer.Change, error) {
+	return changeOf(b.t, b.Org.ID, run, entry)
 }
 
 // changeOf returns what a run did to one entry; nil where the log no longer has it.

@@ -56,6 +56,13 @@ func (c *Claims) Claim(i int) foyer.Claim {
 	return foyer.Claim{Hash: c.hashes[i], Disabled: said.disabled, Sites: said.sites}
 }
 
+// Forget makes the claim on an entry, where there is one, match no row (R17).
+func (c *Claims) Forget(entry foyer.EntryID) {
+	if i, ok := c.Find(entry); ok {
+		c.hashes[i] = foyer.Hash{}
+	}
+}
+
 // Find returns the index of the claim on an entry.
 func (c *Claims) Find(entry foyer.EntryID) (i int, ok bool) {
 	return slices.BinarySearch(c.entries, entry)

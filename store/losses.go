@@ -61,7 +61,7 @@ func lossesOf(chunk []byte, source foyer.SourceID, lost map[foyer.EntryID]Loss) 
 // LossOf tells whether a change takes its entry away: it is disabled, or a source's absence takes it off sites (R21).
 func LossOf(c *foyer.Change, source foyer.SourceID) (Loss, bool) {
 	loss := Loss{Entry: c.Entry}
-	if s := c.Status; s != nil && s[0].Enabled && !s[1].Enabled {
+	if s := c.Status; !c.Removed && s != nil && s[0].Enabled && !s[1].Enabled {
 		return loss, true
 	}
 	if c.Sites == nil || c.Added || c.Removed || c.Status != nil {

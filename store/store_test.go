@@ -56,7 +56,7 @@ func TestR19_OneAtATime(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			err := s.Update(context.Background(), operator, Act{Org: org.ID, Kind: foyer.Edit}, func(*Book) (*Delta, error) {
+			err := s.Update(context.Background(), operator, Act{Org: org.ID, Right: foyer.EditBook}, func(*Book) (*Delta, error) {
 				mu.Lock()
 				inside++
 				most = max(most, inside)
@@ -87,7 +87,7 @@ func TestR18_FailureWritesNothing(t *testing.T) {
 	org := newOrg(t, s)
 	broken := errors.New("broken")
 	for _, fail := range []error{broken, nil} {
-		err := s.Update(t.Context(), operator, Act{Org: org.ID, Kind: foyer.Edit}, func(b *Book) (*Delta, error) {
+		err := s.Update(t.Context(), operator, Act{Org: org.ID, Right: foyer.EditBook}, func(b *Book) (*Delta, error) {
 			return &Delta{Run: &foyer.Run{Kind: foyer.Edit, Status: foyer.Applied}, Writes: func(yield func(*Write, error) bool) {
 				for i := range foyer.EntryID(2000) {
 					e := &foyer.Entry{ID: b.NextEntry + i, Enabled: true}
@@ -118,7 +118,7 @@ func TestUpdate_StartsOverWhereTheBookChanged(t *testing.T) {
 	s := openTest(t)
 	org := newOrg(t, s)
 	calls := 0
-	err := s.Update(t.Context(), operator, Act{Org: org.ID, Kind: foyer.Edit}, func(*Book) (*Delta, error) {
+	err := s.Update(t.Context(), operator, Act{Org: org.ID, Right: foyer.EditBook}, func(*Book) (*Delta, error) {
 		if calls++; calls == 1 {
 			if _, err := s.CreateSite(t.Context(), operator, org.ID, foyer.Site{Name: "Toronto"}); err != nil {
 				t.Fatal(err)
@@ -147,7 +147,7 @@ func TestCaller_KeyOfAnotherOrganizationSeesNothing(t *testing.T) {
 func TestUpdate_PanicFailsTheDeltaOnly(t *testing.T) {
 	s := openTest(t)
 	org := newOrg(t, s)
-	err := s.Update(t.Context(), operator, Act{Org: org.ID, Kind: foyer.Edit}, func(*Book) (*Delta, error) {
+	err := s.Update(t.Context(), operator, Act{Org: org.ID, Right: foyer.EditBook}, func(*Book) (*Delta, error) {
 		return &Delta{Run: &foyer.Run{Kind: foyer.Edit, Status: foyer.Applied}, Writes: func(func(*Write, error) bool) { panic("one bad row") }}, nil
 	})
 	if err == nil || !strings.Contains(err.Error(), "one bad row") {

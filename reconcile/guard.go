@@ -1,0 +1,313 @@
+package reconcile
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"foyer"
+	"foyer/match"
+	"foyer/store"
+)
+
+// toll is what a run takes: whom it takes away, and what else may be a mistake of the file. The guard decides by it (R21).
+type toll struct {
+	lost      []foyer.EntryID                 // disabled, or taken off their site by absence; ascending
+	sites     map[foyer.SiteID]int            // how many of the lost were at each site
+	divisions map[string]int                  // and in each division
+	renamed   int                             // got another email by their id
+	named     int                             // had a name, and got another
+	redone    int                             // entries of which a watched undo is done again (R25)
+	undo      foyer.RunID                     // the first such undo
+	vanished  map[string][]vanished           // by folded full name, whom absence disabled: they may have been renamed (R3)
+	watched   map[foyer.EntryID][]watchedUndo // what was undone of each entry
+	removed   map[string]foyer.RunID          // emails of added entries that an undo removed
+}
+
+// vanished is someone whom absence disabled.
+type vanished struct {
+	id     foyer.EntryID
+	email  string
+	sites  []foyer.SiteID
+	phones [2]string
+}
+
+// watchedUndo is what an undo put back of an entry.
+type watchedUndo struct {
+	undo   foyer.RunID
+	change *foyer.Change
+}
+
+// maxVanished bounds for how many of the vanished it is found out whether they were renamed.
+const maxVanished = 10_000
+
+func newToll() *toll {
+	return &toll{sites: map[foyer.SiteID]int{}, divisions: map[string]int{}, vanished: map[string][]vanished{}}
+}
+
+// watch reads what undos put back that the run must not do again unnoticed. Its cost follows what they changed.
+func (t *toll) watch(b *store.Book, source foyer.SourceID) error {
+	undos, err := b.Watches(source)
+	if err != nil || len(undos) == 0 {
+		return err
+	}
+	t.watched, t.removed = map[foyer.EntryID][]watchedUndo{}, map[string]foyer.RunID{}
+	for _, undo := range undos {
+		err := b.Changes(undo, func(c *foyer.Change) error {
+			t.watched[c.Entry] = append(t.watched[c.Entry], watchedUndo{undo, c})
+			if c.Removed {
+				for _, email := range c.Emails {
+					t.removed[email.Key] = undo
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note counts what a write takes. before is the entry as it was, nil of a new one; absent says that the source did not list it.
+func (t *toll) note(source foyer.SourceID, before *foyer.Entry, w *store.Write, absent bool) {
+	c := w.Change
+	if c == nil {
+		return
+	}
+	if loss, lost := store.LossOf(c, source); lost && (absent || len(loss.Sites) == 0) {
+		t.lost = append(t.lost, c.Entry)
+		for _, site := range before.Sites {
+			t.sites[site]++
+		}
+		if division := before.Values[foyer.Division]; division != "" {
+			t.divisions[division]++
+		}
+		t.noteVanished(before, c, absent)
+	}
+	named := false
+	for _, f := range c.Fields {
+		isName := f.Field == foyer.FirstName || f.Field == foyer.LastName || f.Field == foyer.DisplayName
+		named = named || isName && f.Before != "" && f.Before != f.After
+		if f.Field == foyer.Email && !c.Added && f.Before != f.After && len(c.Emails) > 0 {
+			t.renamed++
+		}
+	}
+	if named {
+		t.named++
+	}
+	t.noteRedo(w)
+}
+
+func (t *toll) noteVanished(before *foyer.Entry, c *foyer.Change, absent bool) {
+	name := match.Fold(before.FullName())
+	if !absent || name == "" || c.Status == nil || len(t.lost) > maxVanished {
+		return
+	}
+	t.vanished[name] = append(t.vanished[name], vanished{before.ID, before.Values[foyer.Email], before.Sites, before.E164})
+}
+
+// renamed returns whom the vanished a new entry may be: one of the same name, and the same site or phone (R3).
+func (t *toll) renamedFrom(e *foyer.Entry) *vanished {
+	if len(t.vanished) == 0 {
+		return nil
+	}
+	candidates := t.vanished[match.Fold(e.FullName())]
+	for i := range candidates {
+		v := &candidates[i]
+		sameSite := slices.ContainsFunc(v.sites, func(s foyer.SiteID) bool { return slices.Contains(e.Sites, s) }) || len(v.sites) == 0 && len(e.Sites) == 0
+		samePhone := v.phones[0] != "" && v.phones[0] == e.E164[0] || v.phones[1] != "" && v.phones[1] == e.E164[1]
+		if sameSite || samePhone {
+			return v
+		}
+	}
+	return nil
+}
+
+// noteRedo counts an entry of which a write does again what was undone.
+func (t *toll) noteRedo(w *store.Write) {
+	if t.watched == nil {
+		return
+	}
+	undo := t.removed[w.Key]
+	for _, email := range w.Emails {
+		undo = cmp.Or(undo, t.removed[email.Key])
+	}
+	if !w.Change.Added {
+		undo = 0
+	}
+	for _, watched := range t.watched[w.ID] {
+		if redoes(w.Change, watched.change) {
+			undo = cmp.Or(undo, watched.undo)
+		}
+	}
+	if undo != 0 {
+		t.redone++
+		t.undo = cmp.Or(t.undo, undo)
+	}
+}
+
+// redoes tells whether a change sets again what an undo put back.
+func redoes(c, undone *foyer.Change) bool {
+	for _, f := range c.Fields {
+		for _, u := range undone.Fields {
+			if f.Field == u.Field && f.After == u.Before && u.Before != u.After && f.Before != f.After {
+				return true
+			}
+		}
+	}
+	if c.Status != nil && undone.Status != nil && undone.Status[0].Enabled != undone.Status[1].Enabled && c.Status[1].Enabled == undone.Status[0].Enabled {
+		return true
+	}
+	return c.Sites != nil && undone.Sites != nil && slices.Equal(c.Sites[1], undone.Sites[0])
+}
+
+// guarded is a run that the guard looks at.
+type guarded struct {
+	b       *store.Book
+	source  *foyer.Source
+	toll    *toll
+	listed  int // by claims of the source before the run
+	matched int // persons of the delivery who were there before
+	claims  *store.Claims
+	now     time.Time
+}
+
+// lossWeek is over how long the guard counts (R21).
+const lossWeek = 7 * 24 * time.Hour
+
+// judge returns why the run must be held, nil where it need not be (R21, R25). covers are those whom an approval covers; nil: there is none.
+func (g *guarded) judge(covers []foyer.EntryID) (*foyer.Hold, error) {
+	hold := &foyer.Hold{Expires: g.now.Add(foyer.HoldLife)}
+	if covers != nil {
+		more := 0
+		for _, id := range g.toll.lost {
+			if _, shown := slices.BinarySearch(covers, id); !shown {
+				more++
+			}
+		}
+		if more > 0 {
+			hold.Reasons = append(hold.Reasons, fmt.Sprintf("would disable %d who were not among those approved", more))
+		}
+	}
+	if err := g.count(hold); err != nil {
+		return nil, err
+	}
+	if covers == nil && !g.source.Guard.Off {
+		if err := g.limitLosses(hold); err != nil {
+			return nil, err
+		}
+		g.limitOthers(hold)
+	}
+	if covers == nil && g.toll.redone > 0 {
+		hold.Reasons = append(hold.Reasons, fmt.Sprintf("would do again for %d what %v undid", g.toll.redone, g.toll.undo))
+	}
+	if len(hold.Reasons) == 0 {
+		return nil, nil
+	}
+	hold.Shared = g.shared()
+	return hold, nil
+}
+
+// count fills in how many are lost, of how many; with the losses of the last week where no approval came after.
+func (g *guarded) count(hold *foyer.Hold) error {
+	hold.Lost = len(g.toll.lost)
+	if hold.Lost == 0 {
+		return nil
+	}
+	disabled, err := g.b.ListedDisabled()
+	if err != nil {
+		return err
+	}
+	hold.Of = g.listed
+	for _, id := range disabled {
+		if _, claimed := g.claims.Find(id); claimed {
+			hold.Of--
+		}
+	}
+	if g.source.LeaveHandMade {
+		return nil
+	}
+	handMade, err := g.b.CountHandMade(g.source.Site)
+	hold.Of += handMade
+	return err
+}
+
+// week returns how many the source's runs of the last week took away who still are away, besides those of this run.
+func (g *guarded) week() (away int, err error) {
+	losses, err := g.b.Losses(g.source.ID, g.now.Add(-lossWeek))
+	if err != nil {
+		return 0, err
+	}
+	var ids []foyer.EntryID
+	for _, loss := range losses {
+		ids = append(ids, loss.Entry)
+	}
+	at := 0
+	err = g.b.Entries(ids, func(e *foyer.Entry) error {
+		for losses[at].Entry != e.ID {
+			at++
+		}
+		_, again := slices.BinarySearch(g.toll.lost, e.ID)
+		missing := slices.ContainsFunc(losses[at].Sites, func(s foyer.SiteID) bool { return !slices.Contains(e.Sites, s) })
+		if !again && (!e.Enabled || missing) {
+			away++
+		}
+		return nil
+	})
+	return away, err
+}
+
+// limitLosses adds that the run takes away too many, counted with those of the last week (R21).
+func (g *guarded) limitLosses(hold *foyer.Hold) error {
+	if hold.Lost == 0 {
+		return nil
+	}
+	away, err := g.week()
+	if err != nil {
+		return err
+	}
+	lost, all := hold.Lost+away, hold.Of+away
+	for _, limit := range []foyer.Limit{g.source.Guard.Many, g.source.Guard.Few} {
+		if !limit.Tripped(lost, all) {
+			continue
+		}
+		reason := fmt.Sprintf("would disable %d of %d (limit %d%%)", hold.Lost, hold.Of, limit.Percent)
+		if away > 0 {
+			reason = fmt.Sprintf("would disable %d of %d; with those of the last 7 days %d of %d (limit %d%%)", hold.Lost, hold.Of, lost, all, limit.Percent)
+		}
+		hold.Reasons = append(hold.Reasons, reason)
+		break
+	}
+	return nil
+}
+
+// limitOthers adds what else may be a mistake of the file (R21).
+func (g *guarded) limitOthers(hold *foyer.Hold) {
+	t, guard := g.toll, g.source.Guard
+	if t.renamed > 0 && guard.Renames.Tripped(t.renamed, g.matched) {
+		hold.Reasons = append(hold.Reasons, fmt.Sprintf("would rename %d of %d (limit %d%%)", t.renamed, g.matched, guard.Renames.Percent))
+	}
+	if t.named > 0 && guard.Names.Tripped(t.named, g.matched) {
+		hold.Reasons = append(hold.Reasons, fmt.Sprintf("would change the names of %d of %d (limit %d%%): are the columns shifted?", t.named, g.matched, guard.Names.Percent))
+	}
+}
+
+// shared returns what the lost have in common: the sites and divisions that most of them were at, the largest first.
+func (g *guarded) shared() (groups []foyer.HoldGroup) {
+	names := map[foyer.SiteID]string{}
+	for _, site := range g.b.Sites {
+		names[site.ID] = site.Name
+	}
+	for site, n := range g.toll.sites {
+		groups = append(groups, foyer.HoldGroup{By: "site", Value: names[site], Count: n})
+	}
+	for division, n := range g.toll.divisions {
+		groups = append(groups, foyer.HoldGroup{By: "division", Value: division, Count: n})
+	}
+	slices.SortFunc(groups, func(a, b foyer.HoldGroup) int {
+		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.By, b.By), cmp.Compare(a.Value, b.Value))
+	})
+	return groups[:min(len(groups), 10)]
+}
