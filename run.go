@@ -71,6 +71,8 @@ const (
 	Undo RunKind = "undo" // what another run did is put back (R25)
 	Join RunKind = "join" // two entries of one person become one (R3)
 	End  RunKind = "end"  // a source ends: it lists nobody any more
+
+	Erase RunKind = "erase" // a person is erased for good (R28)
 )
 
 // RunStatus says what became of a run.

@@ -145,7 +145,7 @@ func (d *draft) keep(f foyer.Field, keep foyer.Keep) {
 
 // submit stores a value of the source in a field that it may replace.
 func (d *draft) submit(f foyer.Field, value string) {
-	if value == "" || !d.mayReplace(f) {
+	if value == "" || !d.mayReplace(f) || d.namesErased(f, value) {
 		return
 	}
 	from := d.after.Origins[f]
@@ -160,6 +160,19 @@ func (d *draft) submit(f foyer.Field, value string) {
 		d.warn(f, value, `holds a "?" where a letter was lost: export the file as UTF-8 (Export-Csv -Encoding UTF8)`)
 	}
 	d.set(f, value, foyer.Origin{Owner: source, Run: d.run, Before: d.after.Values[f]})
+}
+
+// namesErased tells whether a value names someone who was erased as manager or assistant; it is not stored, with a warning (R28).
+func (d *draft) namesErased(f foyer.Field, value string) bool {
+	if f != foyer.Manager && f != foyer.Assistant {
+		return false
+	}
+	key, err := match.Email(value)
+	if err != nil || d.policy.erased.When(string(key), "").IsZero() {
+		return false
+	}
+	d.problems = append(d.problems, foyer.Problem{Line: d.line, Column: f.Label(), Message: "names someone who was erased; it is not stored"})
+	return true
 }
 
 // guess stores a part of a split display name where there is nothing, or an earlier guess of the same source (R9).

@@ -40,16 +40,25 @@ func ParseName(s string) Name {
 	return Name{Email: s}
 }
 
-// Find returns the entry that a name means, foyer.NotFound where it means none.
-func (n Name) Find(b *store.Book) (*foyer.Entry, error) {
+// Key returns the id of the name, or the key of its email.
+func (n Name) Key() (foyer.EntryID, string, error) {
 	if n.ID != 0 {
-		return n.named(b.FindEntry(n.ID, ""))
+		return n.ID, "", nil
 	}
 	key, err := match.Email(n.Email)
 	if err != nil {
-		return nil, foyer.Errorf(foyer.Invalid, "%q is neither an email nor the id of an entry (E-1042): %v", n.Email, err)
+		return 0, "", foyer.Errorf(foyer.Invalid, "%q is neither an email nor the id of an entry (E-1042): %v", n.Email, err)
 	}
-	return n.named(b.FindEntry(0, string(key)))
+	return 0, string(key), nil
+}
+
+// Find returns the entry that a name means, foyer.NotFound where it means none.
+func (n Name) Find(b *store.Book) (*foyer.Entry, error) {
+	id, key, err := n.Key()
+	if err != nil {
+		return nil, err
+	}
+	return n.named(b.FindEntry(id, key))
 }
 
 // named says in an error of kind foyer.NotFound who was asked for.
@@ -161,6 +170,13 @@ func (edit *Edit) checkEmail(b *store.Book, p *policy, before *foyer.Entry, entr
 	}
 	if meant.Entry != 0 && !meant.Alias {
 		return nil, foyer.Errorf(foyer.Conflict, "the email %s is that of the entry %v already; edit that one", key, meant.Entry)
+	}
+	erased, err := b.Erased(0)
+	if err != nil {
+		return nil, err
+	}
+	if at := erased.When(string(key), ""); !at.IsZero() {
+		return nil, foyer.Errorf(foyer.Conflict, "the person of this email was erased on %s; to let them in again: foyer entry erase --org %s --forget EMAIL", at.Format(time.DateOnly), b.Org.Slug)
 	}
 	changes := []foyer.EmailChange{{Key: string(key), Before: meant, After: foyer.Address{Entry: entry}}}
 	if before != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"slices"
+	"time"
 
 	"foyer"
 	"foyer/match"
@@ -126,7 +127,9 @@ func (p *plan) decide() error {
 	for i := range p.people.persons {
 		person := &p.people.persons[i]
 		if person.entry == 0 {
-			p.adds = append(p.adds, int32(i))
+			if !p.wasErased(int32(i)) {
+				p.adds = append(p.adds, int32(i))
+			}
 			continue
 		}
 		at, claimed := p.reading.claims.Find(person.entry)
@@ -148,6 +151,23 @@ func (p *plan) decide() error {
 	p.decideLostIDs()
 	slices.SortFunc(p.steps, func(a, b step) int { return int(a.entry - b.entry) })
 	return nil
+}
+
+// wasErased tells whether a person who is in no entry was erased: then they are passed over, with a warning, until somebody says otherwise (R28).
+func (p *plan) wasErased(i int32) bool {
+	person := &p.people.persons[i]
+	id := ""
+	if p.reading.hasIDs {
+		id, _ = p.idOf(person)
+	}
+	at := p.policy.erased.When(person.key, id)
+	if at.IsZero() {
+		return false
+	}
+	p.reading.counts.Listed--
+	p.rowProblems.add(foyer.Problem{Line: int(p.reading.pending[person.first].line), Column: foyer.Email.Label(),
+		Message: fmt.Sprintf("is of someone who was erased on %s, and is passed over; to let them in again: foyer entry erase --forget", at.Format(time.DateOnly))})
+	return true
 }
 
 // unchanged tells whether the rows of a person are those that its claim was last applied from.

@@ -16,6 +16,7 @@ type policy struct {
 	sites  *siteNames
 	phones *match.Phones
 	now    time.Time
+	erased *store.Erased // who must not come back (R28); nil: a person acts
 }
 
 // key returns the key of an email that is in the book, and so has one.

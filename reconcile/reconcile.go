@@ -217,5 +217,9 @@ func policyOf(b *store.Book, source *foyer.Source) (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &policy{source: source, book: b.Source, sites: newSiteNames(b.Sites), phones: phones, now: b.Now}, nil
+	p := &policy{source: source, book: b.Source, sites: newSiteNames(b.Sites), phones: phones, now: b.Now}
+	if source != nil {
+		p.erased, err = b.Erased(source.ID)
+	}
+	return p, err
 }

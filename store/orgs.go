@@ -269,6 +269,38 @@ func createSource(t *txn, s *Store, org foyer.OrgID, source foyer.Source) (foyer
 		flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), guard)
 }
 
+// EditSource changes the settings of a source: all but its id, kind and site, which are for good. What decides rows makes every row count as new (R17).
+func (s *Store) EditSource(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id foyer.SourceID, edit func(*foyer.Source)) (source foyer.Source, err error) {
+	err = s.changeSettings(ctx, caller, org, "change the source", func(t *txn) error {
+		if source, err = readSource(t, org, id); err != nil {
+			return err
+		}
+		edit(&source)
+		source.Name = strings.TrimSpace(source.Name)
+		if source.Name == "" {
+			return foyer.Errorf(foyer.Invalid, "the name of the source is empty")
+		}
+		var taken int
+		if err := t.get(`SELECT COUNT(*) FROM source WHERE org = $1 AND name = $2 AND id <> $3`, []any{org, source.Name, id}, &taken); err != nil {
+			return err
+		}
+		if taken > 0 {
+			return foyer.Errorf(foyer.Conflict, "there is a source %q already; give another name", source.Name)
+		}
+		headers, err := json.Marshal(source.Headers)
+		if err != nil {
+			return err
+		}
+		guard, err := encodeGuard(source.Guard)
+		if err != nil {
+			return err
+		}
+		const q = `UPDATE source SET name = $1, priority = $2, leave_hand_made = $3, windows_1252 = $4, headers = $5, guard = $6 WHERE org = $7 AND id = $8`
+		return t.exec(q, source.Name, source.Priority, flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), guard, org, id)
+	})
+	return source, err
+}
+
 // encodeGuard returns a guard as it is stored: the default as an empty text, so that it follows the program.
 func encodeGuard(guard foyer.Guard) (string, error) {
 	if guard == foyer.DefaultGuard() {

@@ -143,6 +143,8 @@ func (c *siteListCmd) Run(a *app) error {
 type sourceCmd struct {
 	Create sourceCreateCmd `cmd:"" help:"Make a source."`
 	List   sourceListCmd   `cmd:"" help:"List the sources."`
+	Edit   sourceEditCmd   `cmd:"" help:"Change the settings of a source, its guard among them."`
+	End    sourceEndCmd    `cmd:"" help:"End a source: it lists nobody any more."`
 }
 
 type sourceJSON struct {
@@ -153,11 +155,13 @@ type sourceJSON struct {
 	Priority      int               `json:"priority"`
 	LeaveHandMade bool              `json:"leave_hand_made"`
 	Headers       map[string]string `json:"headers"`
+	Guard         foyer.Guard       `json:"guard"`
 	CreatedAt     *string           `json:"created_at"`
+	EndedAt       *string           `json:"ended_at"`
 }
 
 func toSourceJSON(s foyer.Source, names siteNames) sourceJSON {
-	return sourceJSON{s.ID.String(), s.Name, s.Kind, names.orNull(s.Site), s.Priority, s.LeaveHandMade, s.Headers, stamp(s.CreatedAt)}
+	return sourceJSON{s.ID.String(), s.Name, s.Kind, names.orNull(s.Site), s.Priority, s.LeaveHandMade, s.Headers, s.Guard, stamp(s.CreatedAt), stamp(s.EndedAt)}
 }
 
 // siteNames are the names of an organization's sites.
@@ -274,12 +278,16 @@ func (c *sourceListCmd) Run(a *app) error {
 		out, rows := []sourceJSON{}, [][]string{}
 		for _, s := range sources {
 			out = append(out, toSourceJSON(s, names))
-			rows = append(rows, []string{s.ID.String(), s.Name, string(s.Kind), dash(names[s.Site]), strconv.Itoa(s.Priority)})
+			guard := "on"
+			if s.Guard.Off {
+				guard = "OFF"
+			}
+			rows = append(rows, []string{s.ID.String(), s.Name, string(s.Kind), dash(names[s.Site]), strconv.Itoa(s.Priority), guard, when(s.EndedAt)})
 		}
 		if a.cli.JSON {
 			return a.json(out)
 		}
-		return a.table("ID,SOURCE,KIND,SITE,PRIORITY", rows)
+		return a.table("ID,SOURCE,KIND,SITE,PRIORITY,GUARD,ENDED", rows)
 	})
 }
 

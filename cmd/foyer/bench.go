@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,7 +15,6 @@ import (
 
 	"foyer"
 	"foyer/bench/staff"
-	"foyer/csvfile"
 	"foyer/reconcile"
 	"foyer/store"
 )
@@ -182,35 +180,15 @@ func applyFile(a *app, s *store.Store, caller foyer.Caller, org foyer.Org, sourc
 	}
 	defer f.Close()
 	in := &fileInput{file: f}
-	digest := sha256.New()
-	buffer := make([]byte, 256<<10)
-	for {
-		n, err := f.Read(buffer)
-		in.sniffer.Write(buffer[:n])
-		digest.Write(buffer[:n])
-		if err != nil {
-			break
-		}
-	}
-	if fresh {
-		fmt.Fprint(digest, time.Now())
-	}
-	return reconcile.Run(a.ctx, s, caller, reconcile.Delivery{Org: org.ID, Source: source.ID, Digest: digest.Sum(nil),
-		Input: func(*foyer.Source) reconcile.Input { return in }})
-}
-
-// fileInput is a file on disk as rows.
-type fileInput struct {
-	file    *os.File
-	sniffer csvfile.Sniffer
-}
-
-// Rows implements reconcile.Input.
-func (in *fileInput) Rows(yield func(*foyer.Row) error) ([]foyer.Problem, error) {
-	if _, err := in.file.Seek(0, 0); err != nil {
+	sum, err := in.digest()
+	if err != nil {
 		return nil, err
 	}
-	return csvfile.Rows(in.file, &in.sniffer, csvfile.Options{}, yield)
+	if fresh {
+		sum = fmt.Append(sum, time.Now())
+	}
+	return reconcile.Run(a.ctx, s, caller, reconcile.Delivery{Org: org.ID, Source: source.ID, Digest: sum,
+		Input: func(*foyer.Source) reconcile.Input { return in }})
 }
 
 // resident returns the memory that the process holds, in bytes, as Linux counts it.

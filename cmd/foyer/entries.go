@@ -19,6 +19,10 @@ type entryCmd struct {
 	Edit    entryEditCmd    `cmd:"" help:"Change someone by hand."`
 	Disable entryDisableCmd `cmd:"" help:"Disable someone: no sync enables them again."`
 	Enable  entryEnableCmd  `cmd:"" help:"Enable someone."`
+	Keep    entryKeepCmd    `cmd:"" help:"Keep a value: no source overwrites it."`
+	Release entryReleaseCmd `cmd:"" help:"Keep a value no more."`
+	Join    entryJoinCmd    `cmd:"" help:"Make two entries of one person one; foyer run undo parts them again."`
+	Erase   entryEraseCmd   `cmd:"" help:"Erase someone for good, from the log too."`
 }
 
 type entryJSON struct {
@@ -40,6 +44,7 @@ type entryJSON struct {
 	StatusReason string   `json:"status_reason"`
 	Permanent    bool     `json:"permanent"`
 	Pinned       bool     `json:"pinned"`
+	Notify       string   `json:"notify"`
 	Notes        string   `json:"notes"`
 	Sources      []string `json:"sources"`
 }
@@ -50,7 +55,7 @@ func toEntryJSON(e *foyer.Entry, sites siteNames, sources map[foyer.SourceID]str
 		ID: e.ID.String(), Email: v[foyer.Email], FirstName: v[foyer.FirstName], LastName: v[foyer.LastName], DisplayName: v[foyer.DisplayName],
 		Title: v[foyer.Title], Division: v[foyer.Division], Mobile: v[foyer.Mobile], MobileE164: e.E164[0], DeskPhone: v[foyer.DeskPhone], DeskE164: e.E164[1],
 		Manager: v[foyer.Manager], Assistant: v[foyer.Assistant], Sites: sites.list(e.Sites), Status: e.Status(), StatusReason: string(e.Reason),
-		Permanent: e.Permanent, Pinned: e.Pinned, Notes: e.Notes, Sources: []string{},
+		Permanent: e.Permanent, Pinned: e.Pinned, Notify: e.Notify.String(), Notes: e.Notes, Sources: []string{},
 	}
 	for _, id := range e.ClaimedBy {
 		out.Sources = append(out.Sources, sources[id])
@@ -126,6 +131,7 @@ type entryFields struct {
 	Notes       *string  `help:"Notes." placeholder:"TEXT"`
 	Permanent   *bool    `help:"No absence from a file disables them." negatable:""`
 	Pinned      *bool    `help:"Shown first." negatable:""`
+	Notify      *string  `help:"How visitors are announced to them: email, sms, voice; more than one with commas; empty: not." placeholder:"METHODS"`
 }
 
 // edit returns what the flags ask for.
@@ -138,6 +144,13 @@ func (f *entryFields) edit(sites []foyer.Site, email *string, remove []string) (
 		if value != nil {
 			edit.Values[field] = strings.TrimSpace(*value)
 		}
+	}
+	if f.Notify != nil {
+		methods, err := foyer.ParseMethods(*f.Notify)
+		if err != nil {
+			return edit, err
+		}
+		edit.Notify = &methods
 	}
 	for _, name := range f.Site {
 		site, err := findSite(sites, name)
@@ -288,12 +301,16 @@ type entryDetailJSON struct {
 }
 
 type originJSON struct {
-	Field  string `json:"field"`
-	Value  string `json:"value"`
-	Source string `json:"source,omitempty"` // the owner
-	Run    string `json:"run"`
-	Guess  bool   `json:"guess,omitempty"`
-	Before string `json:"before"`
+	Field     string  `json:"field"`
+	Value     string  `json:"value"`
+	Source    string  `json:"source,omitempty"` // the owner
+	By        string  `json:"by"`               // who set it: a source's key, or a person
+	Run       string  `json:"run"`
+	At        *string `json:"at"`
+	Guess     bool    `json:"guess,omitempty"`
+	Before    string  `json:"before"`
+	Kept      bool    `json:"kept"` // no source overwrites it
+	KeptUntil *string `json:"kept_until,omitempty"`
 }
 
 type actJSON struct {
@@ -320,10 +337,8 @@ func (c *entryShowCmd) Run(a *app) error {
 				return err
 			}
 			out.Aliases = append([]string{}, out.Aliases...)
-			for f, origin := range e.Origins {
-				if origin.Run != 0 {
-					out.Fields = append(out.Fields, originJSON{foyer.Field(f).String(), e.Values[f], n.sources[origin.Owner], origin.Run.String(), origin.Guess, origin.Before})
-				}
+			if out.Fields, err = provenance(b, e, n); err != nil {
+				return err
 			}
 			acts, changes, err := b.History(e)
 			if err != nil {
@@ -339,6 +354,28 @@ func (c *entryShowCmd) Run(a *app) error {
 			return nil
 		})
 	})
+}
+
+// provenance says of each field of an entry who set it, in which run, when, and what it was before.
+func provenance(b *store.Book, e *foyer.Entry, n names) ([]originJSON, error) {
+	fields := []originJSON{}
+	for f, origin := range e.Origins {
+		keep := e.Keeps[f]
+		if origin.Run == 0 && keep.Run == 0 {
+			continue
+		}
+		out := originJSON{Field: foyer.Field(f).String(), Value: e.Values[f], Source: n.sources[origin.Owner], Guess: origin.Guess, Before: origin.Before,
+			Kept: keep.Holds(b.Now), KeptUntil: stamp(keep.Until)}
+		if origin.Run != 0 {
+			act, err := b.Run(origin.Run)
+			if err != nil {
+				return nil, err
+			}
+			out.Run, out.By, out.At = act.ID.String(), byWhom(act, n), stamp(act.Finished)
+		}
+		fields = append(fields, out)
+	}
+	return fields, nil
 }
 
 func byWhom(act *foyer.Run, n names) string {
@@ -358,13 +395,22 @@ func (a *app) printEntry(e *entryDetailJSON) {
 	a.printf("")
 	rows := [][]string{}
 	for _, f := range e.Fields {
-		owner := dash(f.Source)
+		owner, at, kept := dash(f.Source), "-", "-"
 		if f.Guess {
 			owner += " (a guess)"
 		}
-		rows = append(rows, []string{strings.ReplaceAll(f.Field, "_", " "), dash(f.Value), owner, f.Run, dash(f.Before)})
+		if f.At != nil {
+			at = *f.At
+		}
+		if f.Kept {
+			kept = "yes"
+			if f.KeptUntil != nil {
+				kept = "until " + *f.KeptUntil
+			}
+		}
+		rows = append(rows, []string{strings.ReplaceAll(f.Field, "_", " "), dash(f.Value), owner, dash(f.By), dash(f.Run), at, dash(f.Before), kept})
 	}
-	a.table("FIELD,VALUE,OWNED BY,SET IN,BEFORE", rows)
+	a.table("FIELD,VALUE,OWNED BY,SET BY,IN,AT,BEFORE,KEPT", rows)
 	a.printf("")
 	for _, act := range e.History {
 		a.printf("%s  %s", act.Run, act.By)

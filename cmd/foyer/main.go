@@ -36,7 +36,8 @@ type cli struct {
 	Source sourceCmd `cmd:"" help:"Sources: the feeds into an organization's book."`
 	Key    keyCmd    `cmd:"" help:"Keys: the client ids and secrets that the customers' scripts use."`
 	Entry  entryCmd  `cmd:"" help:"Entries: the people in an address book."`
-	Run    runCmd    `cmd:"" help:"Runs: what each sync did."`
+	Run    runCmd    `cmd:"" help:"Runs: what each sync did; approve, reject and undo them."`
+	Sync   syncCmd   `cmd:"" help:"Apply a file on this machine as if it had been sent, or try it."`
 	Bench  benchCmd  `cmd:"" hidden:"" help:"Measure syncs beside the sqlite3 command."`
 }
 
@@ -63,7 +64,8 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run carries out one command line and returns the exit code: 0 done, 1 it failed, 2 the command line is wrong, 130 interrupted.
+// run carries out one command line and returns the exit code: 0 done, 1 it failed, 2 the command line is wrong, 3 the run
+// waits for a person to decide, 130 interrupted.
 func run(args []string, out, errOut io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -92,10 +94,13 @@ func run(args []string, out, errOut io.Writer) int {
 	return 0
 }
 
-// fail tells the user of an error. What underlies it is shown too: it is the operator's own machine.
+// fail tells the user of an error, unless all was said. What underlies it is shown too: it is the operator's own machine.
 func (a *app) fail(err error) int {
 	if errors.Is(err, context.Canceled) {
 		return 130
+	}
+	if _, held := errors.AsType[heldError](err); held {
+		return exitHeld
 	}
 	if known, ok := errors.AsType[*foyer.Error](err); ok && known.Err == nil {
 		err = known

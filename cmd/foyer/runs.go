@@ -11,8 +11,11 @@ import (
 )
 
 type runCmd struct {
-	List runListCmd `cmd:"" help:"List the syncs, the newest first."`
-	Show runShowCmd `cmd:"" help:"Show what a run did: who was added, changed from what to what, disabled, and every row's problem."`
+	List    runListCmd    `cmd:"" help:"List the syncs, the newest first."`
+	Show    runShowCmd    `cmd:"" help:"Show what a run did, or would do: who was added, changed from what to what, disabled, and every row's problem."`
+	Approve runApproveCmd `cmd:"" help:"Apply a held run after all."`
+	Reject  runRejectCmd  `cmd:"" help:"Do not apply a held run."`
+	Undo    runUndoCmd    `cmd:"" help:"Put back what a run changed."`
 }
 
 type runJSON struct {
@@ -34,14 +37,25 @@ type runJSON struct {
 	Skipped    int             `json:"skipped"`
 	Errors     int             `json:"errors"`
 	Warnings   int             `json:"warnings"`
+	Removed    int             `json:"removed"`
 	Digest     string          `json:"sha256,omitempty"`
+	Of         string          `json:"of,omitempty"`      // the run that it undoes, or as whose approval it was applied
+	Replays    string          `json:"replays,omitempty"` // the earlier run that applied the same file
+	Hold       *foyer.Hold     `json:"hold,omitempty"`
 }
 
 func toRunJSON(r *foyer.Run, n names) runJSON {
-	return runJSON{
+	out := runJSON{
 		r.ID.String(), r.Kind, n.sources[r.Source], r.Actor, r.Address, stamp(r.Started), stamp(r.Finished), r.Status, r.Message,
-		r.Rows, r.Added, r.Updated, r.Disabled, r.Enabled, r.Unchanged, r.Skipped, r.Errors, r.Warnings, hex.EncodeToString(r.Digest),
+		r.Rows, r.Added, r.Updated, r.Disabled, r.Enabled, r.Unchanged, r.Skipped, r.Errors, r.Warnings, r.Removed, hex.EncodeToString(r.Digest), "", "", r.Hold,
 	}
+	if r.Of != 0 {
+		out.Of = r.Of.String()
+	}
+	if r.Replays != 0 {
+		out.Replays = r.Replays.String()
+	}
+	return out
 }
 
 type runListCmd struct {
@@ -114,7 +128,11 @@ func (c *runShowCmd) Run(a *app) error {
 		if a.cli.JSON {
 			limit = 0
 		}
-		if out.People, err = a.people(o, org, id, n, limit); err != nil {
+		out.People, err = a.people(o, org, id, n, limit)
+		if r.Status == foyer.Held {
+			out.People, err = a.lostPeople(o, org, r, limit)
+		}
+		if err != nil {
 			return err
 		}
 		if a.cli.JSON {
@@ -156,6 +174,8 @@ func what(c *foyer.Change) string {
 	switch {
 	case c.Added:
 		return "added"
+	case c.Removed:
+		return "removed"
 	case c.Status != nil && c.Status[0].Enabled && !c.Status[1].Enabled:
 		return "disabled"
 	case c.Status != nil && !c.Status[0].Enabled && c.Status[1].Enabled:
@@ -173,13 +193,24 @@ func describe(c *foyer.Change, n names) []string {
 		switch {
 		case f.Before == f.After:
 			lines = append(lines, fmt.Sprintf("%s %q is now owned by %s", f.Field.Label(), f.After, n.sources[f.Owner]))
+		case f.After == "" && c.Removed:
+			lines = append(lines, fmt.Sprintf("%s was %q", f.Field.Label(), f.Before))
 		case f.Before == "":
 			lines = append(lines, fmt.Sprintf("%s: %q", f.Field.Label(), f.After))
 		default:
 			lines = append(lines, fmt.Sprintf("%s: %q, was %q", f.Field.Label(), f.After, f.Before))
 		}
 	}
-	if c.Status != nil && !c.Added {
+	if c.Joined != 0 {
+		lines = append(lines, fmt.Sprintf("joined with %v", c.Joined))
+	}
+	for _, k := range c.Keeps {
+		lines = append(lines, k.Field.Label()+" "+keeping(k.After))
+	}
+	for _, id := range c.IDs {
+		lines = append(lines, fmt.Sprintf("known to %s as %s, was %s", n.sources[id.Source], dash(id.After), dash(id.Before)))
+	}
+	if c.Status != nil && !c.Added && !c.Removed {
 		lines = append(lines, fmt.Sprintf("status: %v, was %v", c.Status[1], c.Status[0]))
 	}
 	if c.Sites != nil {
@@ -199,13 +230,53 @@ func describe(c *foyer.Change, n names) []string {
 	return lines
 }
 
+// keeping says whether a value is kept.
+func keeping(k foyer.Keep) string {
+	switch {
+	case k.Run == 0:
+		return "is not kept any more"
+	case k.Until.IsZero():
+		return "is kept"
+	}
+	return "is kept until " + when(k.Until)
+}
+
+func removedToo(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" removed=%d", n)
+}
+
+// printHold says what those have in common whom a held run would take away, and what to do.
+func (a *app) printHold(r *runDetailJSON) {
+	for _, group := range r.Hold.Shared {
+		a.printf("  %d of %d: %s %s", group.Count, r.Hold.Lost, group.By, group.Value)
+	}
+	switch {
+	case r.Hold.Decided != "":
+		a.printf("Decided: %s", r.Hold.Decided)
+	case r.Status == foyer.Held:
+		a.printf("Nothing changed. It waits until %s for: foyer run approve %s, or foyer run reject %s", when(r.Hold.Expires), r.ID, r.ID)
+	}
+	a.printf("It would have:")
+}
+
 func (a *app) printRun(r *runDetailJSON, limit int) {
-	a.printf("%s  %s  %s  source %s  by %s", r.ID, r.Status, *r.FinishedAt, dash(r.Source), r.By)
+	a.printf("%s  %s %s  %s  source %s  by %s", r.ID, r.Kind, r.Status, *r.FinishedAt, dash(r.Source), r.By)
+	if r.Of != "" && r.Kind == foyer.Undo {
+		a.printf("It undid %s.", r.Of)
+	} else if r.Of != "" {
+		a.printf("It was approved as %s.", r.Of)
+	}
 	if r.Message != "" {
 		a.printf("%s", r.Message)
 	}
-	a.printf("rows=%d added=%d updated=%d disabled=%d enabled=%d unchanged=%d skipped=%d errors=%d warnings=%d",
-		r.Rows, r.Added, r.Updated, r.Disabled, r.Enabled, r.Unchanged, r.Skipped, r.Errors, r.Warnings)
+	if r.Hold != nil {
+		a.printHold(r)
+	}
+	a.printf("rows=%d added=%d updated=%d disabled=%d enabled=%d unchanged=%d skipped=%d errors=%d warnings=%d%s",
+		r.Rows, r.Added, r.Updated, r.Disabled, r.Enabled, r.Unchanged, r.Skipped, r.Errors, r.Warnings, removedToo(r.Removed))
 	if len(r.Problems) > 0 {
 		a.printf("\nProblems:")
 	}

@@ -62,6 +62,7 @@ CREATE TABLE idempotency (
 CREATE TABLE erased (
   org       TEXT   NOT NULL,
   hash      BLOB   NOT NULL,
+  run       BIGINT NOT NULL, -- the erasure: the hashes of one person share it
   erased_at BIGINT NOT NULL,
   PRIMARY KEY (org, hash)
 ) WITHOUT ROWID;

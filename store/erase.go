@@ -1,0 +1,518 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"foyer"
+	"foyer/match"
+)
+
+// erasure takes a person out of everything that an organization's book keeps (R28). It looks through the whole log, since others' changes, problems of rows and held
+// files may name the person too: erasures are rare, and nothing may be left.
+type erasure struct {
+	s       *Store
+	t       *txn
+	org     foyer.OrgID
+	run     foyer.RunID
+	entries map[foyer.EntryID]bool // the entry, and those that were joined to it
+	keys    map[string]bool        // keys of its emails, earlier ones too
+	ids     map[foyer.ExternalID]bool
+	needles []string // texts that name the person, in lower case
+}
+
+// Erase erases a person for good: the entry of that id, or of that email, and all that the log, held runs and problems of rows say of it. Keyed hashes of its emails
+// and ids stay, so that the next file does not bring it back unnoticed. It cannot be undone. An email that means nobody any more is erased from the log.
+// foyer.NotFound where there is nothing of it.
+func (s *Store) Erase(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id foyer.EntryID, key string) (run *foyer.Run, err error) {
+	if err := caller.May(foyer.Administer, org); err != nil {
+		return nil, err
+	}
+	release, err := s.locks.take(ctx, org)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	run = &foyer.Run{Kind: foyer.Erase, Actor: caller.Name, Status: foyer.Applied, Started: s.clock()}
+	err = s.transact(ctx, "erase the entry", func(t *txn) error {
+		if err := t.exec(`PRAGMA secure_delete = ON`); err != nil {
+			return err
+		}
+		defer t.exec(`PRAGMA secure_delete = FAST`)
+		if run.ID, err = nextRun(t, org); err != nil {
+			return err
+		}
+		e := &erasure{s: s, t: t, org: org, run: run.ID, entries: map[foyer.EntryID]bool{}, keys: map[string]bool{}, ids: map[foyer.ExternalID]bool{}}
+		found, err := e.erase(id, key)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return foyer.Errorf(foyer.NotFound, "there is nothing of %s%s in this organization", key, idOrNothing(id))
+		}
+		run.Removed = len(e.entries)
+		for entry := range e.entries {
+			run.Message = strings.TrimSpace(run.Message + " " + entry.String())
+		}
+		if err := t.exec(`UPDATE book SET version = version + 1 WHERE org = $1`, org); err != nil {
+			return err
+		}
+		if err := t.get(`SELECT version FROM book WHERE org = $1`, []any{org}, &run.Book); err != nil {
+			return err
+		}
+		run.Finished = s.clock()
+		return insertRun(t, org, run)
+	})
+	if err != nil {
+		return nil, err
+	}
+	_, err = s.write.ExecContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`) // what was erased is in the log of the database still
+	return run, busy("empty the database's log", err)
+}
+
+func idOrNothing(id foyer.EntryID) string {
+	if id == 0 {
+		return ""
+	}
+	return id.String()
+}
+
+func (e *erasure) erase(id foyer.EntryID, key string) (found bool, err error) {
+	if key != "" {
+		e.keys[key] = true
+		err := readAddresses(e.t, e.org, []string{key}, func(_ string, a foyer.Address) { id = a.Entry })
+		if err != nil {
+			return false, err
+		}
+	}
+	if id != 0 {
+		e.entries[id] = true
+	}
+	if found, err = e.collect(); err != nil || !found {
+		return false, err
+	}
+	for _, step := range []func() error{e.removeEntries, e.scrubOthers, e.scrubChanges, e.scrubRuns, e.scrubHeld, e.keepHashes} {
+		if err := step(); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// collect finds all that names the person: in the entry, its addresses, and what the log says of it.
+func (e *erasure) collect() (found bool, err error) {
+	for {
+		known := len(e.entries) + len(e.keys) + len(e.ids)
+		for id := range e.entries {
+			if err := e.collectEntry(id, &found); err != nil {
+				return false, err
+			}
+		}
+		err := e.chunks(func(_ foyer.RunID, _ foyer.EntryID, c *foyer.Change) (string, bool, error) {
+			if e.isOf(c) {
+				found = true
+				e.collectChange(c)
+			}
+			return "", false, nil
+		})
+		if err != nil {
+			return false, err
+		}
+		if known == len(e.entries)+len(e.keys)+len(e.ids) {
+			return found, nil
+		}
+	}
+}
+
+func (e *erasure) collectEntry(id foyer.EntryID, found *bool) error {
+	err := readEntries(e.t, e.org, []foyer.EntryID{id}, func(entry *foyer.Entry) error {
+		*found = true
+		for _, known := range entry.IDs {
+			e.ids[known] = true
+		}
+		e.name(&entry.Values)
+		for _, origin := range entry.Origins {
+			e.need(origin.Before)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return e.t.each(`SELECT email FROM address WHERE org = $1 AND entry = $2`, []any{e.org, id}, func(rows *sql.Rows) error {
+		var key string
+		err := rows.Scan(&key)
+		e.keys[key] = true
+		return err
+	})
+}
+
+// isOf tells whether a change is about the person: by the entry, or by an email that it was added with.
+func (e *erasure) isOf(c *foyer.Change) bool {
+	if e.entries[c.Entry] {
+		return true
+	}
+	if !c.Added && !c.Removed {
+		return false
+	}
+	for _, f := range c.Fields {
+		if f.Field == foyer.Email && (e.isKey(f.Before) || e.isKey(f.After)) {
+			return true
+		}
+	}
+	return false
+}
+
+// isKey tells whether a text is one of the person's emails.
+func (e *erasure) isKey(email string) bool {
+	if email == "" {
+		return false
+	}
+	key, err := match.Email(email)
+	return err == nil && e.keys[string(key)]
+}
+
+func (e *erasure) collectChange(c *foyer.Change) {
+	e.entries[c.Entry] = true
+	if c.Joined != 0 {
+		e.entries[c.Joined] = true
+	}
+	var before, after [foyer.NumFields]string
+	for _, f := range c.Fields {
+		before[f.Field], after[f.Field] = f.Before, f.After
+		if f.Field == foyer.Email {
+			for _, email := range []string{f.Before, f.After} {
+				if key, err := match.Email(email); err == nil {
+					e.keys[string(key)] = true
+				}
+			}
+		}
+	}
+	e.name(&before)
+	e.name(&after)
+	for _, id := range c.IDs {
+		for _, text := range []string{id.Before, id.After} {
+			if text != "" {
+				e.ids[foyer.ExternalID{Source: id.Source, ID: text}] = true
+			}
+		}
+	}
+}
+
+// name notes what names a person among values: emails, full names and phone numbers.
+func (e *erasure) name(values *[foyer.NumFields]string) {
+	e.need(values[foyer.Email])
+	if first, last := values[foyer.FirstName], values[foyer.LastName]; first != "" && last != "" {
+		e.need(first + " " + last)
+		e.need(last + ", " + first)
+	}
+	e.need(values[foyer.DisplayName])
+	e.need(values[foyer.Mobile])
+	e.need(values[foyer.DeskPhone])
+}
+
+// need notes a text that names the person. Short ones name nobody.
+func (e *erasure) need(text string) {
+	if text = strings.ToLower(text); len(text) >= 4 && !slices.Contains(e.needles, text) {
+		e.needles = append(e.needles, text)
+	}
+}
+
+// names tells whether a text names the person.
+func (e *erasure) names(text string) bool {
+	text = strings.ToLower(text)
+	return slices.ContainsFunc(e.needles, func(needle string) bool { return strings.Contains(text, needle) })
+}
+
+// removeEntries removes the entries, what emails and ids mean them, and the claims on them.
+func (e *erasure) removeEntries() error {
+	for id := range e.entries {
+		var sources []foyer.SourceID
+		err := readEntries(e.t, e.org, []foyer.EntryID{id}, func(entry *foyer.Entry) error {
+			sources = entry.ClaimedBy
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		for _, source := range sources {
+			w := claimWriter{t: e.t, org: e.org, source: source}
+			if err := w.put(id, nil); err != nil {
+				return err
+			}
+			if err := w.flush(); err != nil {
+				return err
+			}
+		}
+		for _, q := range []string{`DELETE FROM entry WHERE org = $1 AND id = $2`, `DELETE FROM address WHERE org = $1 AND entry = $2`, `DELETE FROM external_id WHERE org = $1 AND entry = $2`} {
+			if err := e.t.exec(q, e.org, id); err != nil {
+				return err
+			}
+		}
+	}
+	for key := range e.keys {
+		e.need(key)
+	}
+	for id := range e.ids {
+		e.need(id.ID)
+	}
+	return nil
+}
+
+// scrubOthers takes the person's emails out of the entries that name them as manager or assistant.
+func (e *erasure) scrubOthers() error {
+	var others []*foyer.Entry
+	err := e.t.each(`SELECT `+allColumns+` FROM entry WHERE org = $1 AND (manager LIKE '%@%' OR assistant LIKE '%@%' OR origins LIKE '%@%')`, []any{e.org}, func(rows *sql.Rows) error {
+		other, err := scanEntry(rows)
+		if err != nil {
+			return err
+		}
+		changed := false
+		for f, value := range other.Values {
+			if isPersonField(foyer.Field(f)) && e.isKey(value) {
+				other.Values[f], changed = "", true
+			}
+			if before := other.Origins[f].Before; e.isKey(before) {
+				other.Origins[f].Before, changed = "", true
+			}
+		}
+		if changed {
+			others = append(others, other)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	var out batch
+	encoder := entryEncoder{org: e.org}
+	for _, other := range others {
+		encoder.put(other, false, &out)
+	}
+	encoder.flush(&out)
+	for _, s := range out.statements {
+		if err := e.t.exec(s.query, s.args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isPersonField tells whether a field names another person.
+func isPersonField(f foyer.Field) bool { return f == foyer.Manager || f == foyer.Assistant }
+
+// scrubChanges drops what the log says of the person, and their email where it names them as somebody's manager or assistant.
+func (e *erasure) scrubChanges() error {
+	return e.chunks(func(run foyer.RunID, first foyer.EntryID, c *foyer.Change) (string, bool, error) {
+		if e.entries[c.Entry] {
+			return "", true, nil
+		}
+		changed := false
+		for i := range c.Fields {
+			f := &c.Fields[i]
+			for _, text := range []*string{&f.Before, &f.After, &f.From.Before} {
+				if e.isKey(*text) {
+					*text, changed = "", true
+				}
+			}
+		}
+		return string(appendChange(nil, c)), changed, nil
+	})
+}
+
+// chunks calls scrub for each change of the organization's log; where it says that the change is to be replaced, its line becomes what it returns.
+func (e *erasure) chunks(scrub func(foyer.RunID, foyer.EntryID, *foyer.Change) (line string, replace bool, err error)) error {
+	run, first := foyer.RunID(0), foyer.EntryID(0)
+	for {
+		var chunk []byte
+		const q = `SELECT run, first, changes FROM change_chunk WHERE org = $1 AND (run, first) > ($2, $3) ORDER BY run, first LIMIT 1`
+		err := e.t.get(q, []any{e.org, run, first}, &run, &first, &chunk)
+		if err == sql.ErrNoRows {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		var kept []byte
+		changed := false
+		for text := range bytes.Lines(chunk) {
+			c, err := parseChange(text)
+			if err != nil {
+				return err
+			}
+			line, replace, err := scrub(run, first, &c)
+			if err != nil {
+				return err
+			}
+			if !replace {
+				kept = append(kept, text...)
+				continue
+			}
+			changed = true
+			kept = append(kept, line...)
+		}
+		if changed {
+			if err := e.t.exec(`UPDATE change_chunk SET changes = $1 WHERE org = $2 AND run = $3 AND first = $4`, string(kept), e.org, run, first); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// scrubRuns drops the problems of rows that name the person, and their name in what runs say.
+func (e *erasure) scrubRuns() error {
+	runs, err := readRuns(e.t, `WHERE org = $1 AND (problems <> '[]' OR message <> '')`, e.org)
+	if err != nil {
+		return err
+	}
+	for _, r := range runs {
+		kept := slices.DeleteFunc(slices.Clone(r.Problems), func(p foyer.Problem) bool { return e.names(p.Value) || e.names(p.Message) })
+		named := e.names(r.Message)
+		if len(kept) == len(r.Problems) && !named {
+			continue
+		}
+		if named {
+			r.Message = "[what it said named someone who was erased]"
+		}
+		problems, err := json.Marshal(append([]foyer.Problem{}, kept...))
+		if err != nil {
+			return err
+		}
+		if err := e.t.exec(`UPDATE run SET problems = $1, message = $2 WHERE org = $3 AND id = $4`, string(problems), r.Message, e.org, r.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// scrubHeld drops the person's rows from held runs, and them from those whom these would take away.
+func (e *erasure) scrubHeld() error {
+	held, err := readRuns(e.t, `WHERE org = $1 AND status = 'held'`, e.org)
+	if err != nil {
+		return err
+	}
+	for _, run := range held {
+		kept := &Kept{}
+		lost, err := readLost(e.t, e.s, e.org, run.ID)
+		if err != nil {
+			return err
+		}
+		kept.Lost = slices.DeleteFunc(lost, func(id foyer.EntryID) bool { return e.entries[id] })
+		if run.Kind == foyer.Sync {
+			var rows []*foyer.Row
+			err := readHeld(e.t, e.s, e.org, run.ID, "rows", func(record []byte) error {
+				row, err := parseRow(bytes.Clone(record))
+				if err == nil && !e.isRow(run.Source, row) {
+					rows = append(rows, row)
+				}
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			kept.Rows = func(yield func(*foyer.Row) error) error {
+				for _, row := range rows {
+					if err := yield(row); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+		}
+		if err := e.t.exec(`DELETE FROM held_chunk WHERE org = $1 AND run = $2`, e.org, run.ID); err != nil {
+			return err
+		}
+		if err := e.s.keep(e.t, e.org, run.ID, kept); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// isRow tells whether a row names the person.
+func (e *erasure) isRow(source foyer.SourceID, row *foyer.Row) bool {
+	return e.isKey(row.Values[foyer.Email]) || slices.ContainsFunc(row.Mentions, e.isKey) || row.ExternalID != "" && e.ids[foyer.ExternalID{Source: source, ID: row.ExternalID}]
+}
+
+// keepHashes keeps hashes of the emails and ids, under a key that is not in the database.
+func (e *erasure) keepHashes() error {
+	hashes := [][]byte{}
+	for key := range e.keys {
+		hashes = append(hashes, e.s.erasedHash(e.org, key))
+	}
+	for id := range e.ids {
+		hashes = append(hashes, e.s.erasedHash(e.org, idText(id.Source, id.ID)))
+	}
+	for _, hash := range hashes {
+		const q = `INSERT INTO erased (org, hash, run, erased_at) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`
+		if err := e.t.exec(q, e.org, hash, e.run, millis(e.t.now)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// idText is the text of an external id that is hashed; no email has a space.
+func idText(source foyer.SourceID, id string) string { return fmt.Sprintf("%v %s", source, id) }
+
+func (s *Store) erasedHash(org foyer.OrgID, text string) []byte {
+	mac := hmac.New(sha256.New, s.vault.Key("erased"))
+	mac.Write([]byte(string(org) + " " + text))
+	return mac.Sum(nil)[:16]
+}
+
+// Erased are the hashes of those who were erased from a book.
+type Erased struct {
+	at  map[string]time.Time
+	b   *Book
+	src foyer.SourceID
+}
+
+// Erased returns whom a source must not bring back.
+func (b *Book) Erased(source foyer.SourceID) (*Erased, error) {
+	e := &Erased{at: map[string]time.Time{}, b: b, src: source}
+	err := b.t.each(`SELECT hash, erased_at FROM erased WHERE org = $1`, []any{b.Org.ID}, func(rows *sql.Rows) error {
+		var hash []byte
+		var at int64
+		err := rows.Scan(&hash, &at)
+		e.at[string(hash)] = fromMillis(at)
+		return err
+	})
+	return e, err
+}
+
+// When returns when the person of an email's key or of the source's id was erased; zero where nobody was.
+func (e *Erased) When(key, id string) time.Time {
+	if e == nil || len(e.at) == 0 {
+		return time.Time{}
+	}
+	if at, ok := e.at[string(e.b.store.erasedHash(e.b.Org.ID, key))]; ok || id == "" {
+		return at
+	}
+	return e.at[string(e.b.store.erasedHash(e.b.Org.ID, idText(e.src, id)))]
+}
+
+// Forget lets files bring back the person of that email who was erased. foyer.NotFound where none was.
+func (s *Store) Forget(ctx context.Context, caller foyer.Caller, org foyer.OrgID, key string) error {
+	if err := caller.May(foyer.Administer, org); err != nil {
+		return err
+	}
+	return s.transact(ctx, "forget the erasure", func(t *txn) error {
+		forgotten, err := t.count(`DELETE FROM erased WHERE org = $1 AND run IN (SELECT run FROM erased WHERE org = $1 AND hash = $2)`, org, s.erasedHash(org, key))
+		if err == nil && forgotten == 0 {
+			return foyer.Errorf(foyer.NotFound, "nobody of the email %s was erased from this organization", key)
+		}
+		if err != nil {
+			return err
+		}
+		return t.exec(`UPDATE book SET version = version + 1 WHERE org = $1`, org)
+	})
+}
