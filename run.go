@@ -38,7 +38,9 @@ type RunStatus string
 // The states of a run.
 const (
 	Applied RunStatus = "applied"
+	Held    RunStatus = "held"    // the guard wants a person to decide: nothing changed yet (R21)
 	Refused RunStatus = "refused" // not read as a list of people: nothing changed
+	Failed  RunStatus = "failed"  // the source could not be read to its end: nothing changed (R20)
 )
 
 // Counts sums up what a run did to entries, and how its rows fared.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 
 	"foyer"
@@ -256,10 +257,25 @@ func createSource(t *txn, s *Store, org foyer.OrgID, source foyer.Source) (foyer
 	if err != nil {
 		return source, err
 	}
-	const q = `INSERT INTO source (org, id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+	const q = `INSERT INTO source (org, id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers, expect)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	return source, t.exec(q, org, source.ID, source.Name, source.Kind, source.Site, source.Priority, millis(source.CreatedAt),
-		flag(source.LeaveHandMade), flag(source.Windows1252), string(headers))
+		flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), expectMillis(source.Expect))
+}
+
+// expectMillis and fromExpect are how the interval of a source is stored: in milliseconds, -1 for foyer.Never.
+func expectMillis(d time.Duration) int64 {
+	if d < 0 {
+		return -1
+	}
+	return d.Milliseconds()
+}
+
+func fromExpect(ms int64) time.Duration {
+	if ms < 0 {
+		return foyer.Never
+	}
+	return time.Duration(ms) * time.Millisecond
 }
 
 // Sources lists an organization's sources.
@@ -272,16 +288,16 @@ func (s *Store) Sources(ctx context.Context, caller foyer.Caller, org foyer.OrgI
 }
 
 func readSources(t *txn, org foyer.OrgID) (sources []foyer.Source, err error) {
-	const q = `SELECT id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers FROM source WHERE org = $1 ORDER BY id`
+	const q = `SELECT id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers, expect FROM source WHERE org = $1 ORDER BY id`
 	err = t.each(q, []any{org}, func(rows *sql.Rows) error {
 		var source foyer.Source
-		var created int64
+		var created, expect int64
 		var headers []byte
-		err := rows.Scan(&source.ID, &source.Name, &source.Kind, &source.Site, &source.Priority, &created, &source.LeaveHandMade, &source.Windows1252, &headers)
+		err := rows.Scan(&source.ID, &source.Name, &source.Kind, &source.Site, &source.Priority, &created, &source.LeaveHandMade, &source.Windows1252, &headers, &expect)
 		if err != nil {
 			return err
 		}
-		source.CreatedAt = fromMillis(created)
+		source.CreatedAt, source.Expect = fromMillis(created), fromExpect(expect)
 		if err := json.Unmarshal(headers, &source.Headers); err != nil {
 			return err
 		}
