@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"store":       {"", "match", "vault"},
 	"oauth":       {"", "store", "vault"},
 	"reconcile":   {"", "match", "store"},
+	"notify":      {""},
 	"server":      {"", "csvfile", "oauth", "reconcile", "store"},
 	"script":      {},
 	"bench/staff": {},
