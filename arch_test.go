@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"oauth":       {"", "store", "vault"},
 	"reconcile":   {"", "match", "store"},
 	"notify":      {""},
+	"jobs":        {"", "notify", "store"},
 	"server":      {"", "csvfile", "oauth", "reconcile", "store"},
 	"script":      {},
 	"bench/staff": {},
