@@ -29,6 +29,8 @@ var allowed = map[string][]string{
 	"store":       {"", "match", "vault"},
 	"oauth":       {"", "store", "vault"},
 	"reconcile":   {"", "match", "store"},
+	"notify":      {""},
+	"jobs":        {"", "notify", "store"},
 	"server":      {"", "csvfile", "oauth", "reconcile", "store"},
 	"script":      {},
 	"bench/staff": {},

@@ -1,11 +1,11 @@
 // Package foyer holds the nouns of Foyer and nothing else: organizations, sites, entries of the address book,
 // the sources that feed it, what a source says about a person (records), what it lists (claims), and the runs
-// and changes that are the log of it all.
+// and changes that are the log of it all, and the alerts that somebody should look at.
 //
 // Every other package imports this one; this one imports the standard library only. The words are used
 // as docs/rules.md explains them, and "R10" in a comment names a rule of that page.
 //
-// Numbers of things within an organization (R-81, E-1042, S-1, L-3) are counted per organization and never reused.
+// Numbers of things within an organization (R-81, E-1042, S-1, L-3, A-3) are counted per organization and never reused.
 package foyer
 
 import (

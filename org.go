@@ -31,6 +31,34 @@ type Source struct {
 	Headers       map[string]string // further headers of its files, and the field each holds
 	Guard         Guard             // when a run of it waits for a person (R21); when it is made, the zero Guard is DefaultGuard
 	EndedAt       time.Time         // zero: it has not ended. What has ended lists nobody, and delivers no more
+	Expect        time.Duration     // how often it syncs at least (R27); 0: DefaultExpect once it has synced; Never: it is not missed
+}
+
+// DefaultExpect is the interval within which a source is expected to sync, where it has none of its own and has synced before (R27): a
+// day, and what a nightly script may be late.
+const DefaultExpect = 26 * time.Hour
+
+// Never is the expected interval of a source whose silence raises no alert.
+const Never time.Duration = -1
+
+// Interval returns the interval within which the source is expected to sync; Never where it is not.
+func (s *Source) Interval() time.Duration {
+	if s.Expect == 0 {
+		return DefaultExpect
+	}
+	return s.Expect
+}
+
+// Due returns when the source is missed (R27), given when it synced last; the zero time is never. A source that never synced (the zero
+// time) is missed only where it has an interval of its own, which then counts from when it was made.
+func (s *Source) Due(synced time.Time) time.Time {
+	switch {
+	case s.Expect < 0, s.Expect == 0 && synced.IsZero(), !s.EndedAt.IsZero():
+		return time.Time{}
+	case synced.IsZero():
+		return s.CreatedAt.Add(s.Expect)
+	}
+	return synced.Add(s.Interval())
 }
 
 // Limit is tripped by a number that is both at least Count, and more than Percent of all.

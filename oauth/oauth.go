@@ -32,6 +32,7 @@ type Authority struct {
 	secretKey []byte
 	tokenKey  []byte
 	touched   sync.Map // foyer.KeyID -> time.Time of the use noted last
+	ended     sync.Map // the same, of uses after the key's end
 	notes     sync.WaitGroup
 }
 
@@ -78,7 +79,11 @@ func (a *Authority) Issue(ctx context.Context, id, secret string, scopes foyer.S
 	}
 	// The secret is hashed whether or not there is a key, so that both take the same time.
 	given := a.secretMAC(foyer.KeyID(id), secret)
-	if !hmac.Equal(given, stored) || !key.Live(now) {
+	if !hmac.Equal(given, stored) {
+		return Token{}, errClient
+	}
+	if !key.Live(now) {
+		a.noteEnded(org, key.ID, now)
 		return Token{}, errClient
 	}
 	if scopes == 0 {
@@ -95,17 +100,34 @@ func (a *Authority) Issue(ctx context.Context, id, secret string, scopes foyer.S
 	return Token{Text: a.seal(org, &key, scopes, expires), Scopes: scopes, Expiry: expires.Sub(now)}, nil
 }
 
-// noteUse notes, at most once a minute and behind the request's back, that a key was used.
+// noteUse notes that a key was used.
 func (a *Authority) noteUse(org foyer.OrgID, key *foyer.Key, now time.Time) {
-	if last, ok := a.touched.Load(key.ID); ok && now.Sub(last.(time.Time)) < time.Minute {
+	a.note(&a.touched, key.ID, now, func(ctx context.Context) error { return a.store.TouchKey(ctx, org, key.ID, now) })
+}
+
+// noteEnded notes that a key was used though it has ended (R27); one that turns out to live is passed over. It is called only for who has
+// the key's secret, or a genuine token got with it: an id alone is known to many, and makes nobody remember anything.
+func (a *Authority) noteEnded(org foyer.OrgID, id foyer.KeyID, now time.Time) {
+	a.note(&a.ended, id, now, func(ctx context.Context) error {
+		key, _, err := a.store.LookupKey(ctx, org, id)
+		if err == nil && !key.Live(now) {
+			err = a.store.NoteEndedKey(ctx, org, id)
+		}
+		return err
+	})
+}
+
+// note calls write behind the request's back, at most once a minute for a key; last remembers when.
+func (a *Authority) note(last *sync.Map, id foyer.KeyID, now time.Time, write func(context.Context) error) {
+	if at, ok := last.Load(id); ok && now.Sub(at.(time.Time)) < time.Minute {
 		return
 	}
-	a.touched.Store(key.ID, now)
+	last.Store(id, now)
 	a.notes.Go(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		if err := a.store.TouchKey(ctx, org, key.ID, now); err != nil {
-			a.log.Warn("the use of a key could not be noted", "key", key.ID, "error", err)
+		if err := write(ctx); err != nil {
+			a.log.Warn("the use of a key could not be noted", "key", id, "error", err)
 		}
 	})
 }
@@ -167,6 +189,7 @@ func (a *Authority) Caller(ctx context.Context, token string, from netip.Addr) (
 	}
 	now := a.store.Now()
 	if !now.Before(t.expires) {
+		a.noteEnded(t.org, t.key, now)
 		return foyer.Caller{}, foyer.Errorf(foyer.Unauthenticated, "the token has expired; get a new one from /auth/connect/token")
 	}
 	key, _, err := a.store.LookupKey(ctx, t.org, t.key)
@@ -174,6 +197,7 @@ func (a *Authority) Caller(ctx context.Context, token string, from netip.Addr) (
 		return foyer.Caller{}, err
 	}
 	if err != nil || !key.Live(now) {
+		a.noteEnded(t.org, t.key, now)
 		return foyer.Caller{}, foyer.Errorf(foyer.Unauthenticated, "the key of this token has expired or been revoked")
 	}
 	revoked, err := a.store.TokenRevoked(ctx, t.org, t.mac)

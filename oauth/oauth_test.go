@@ -208,3 +208,35 @@ func TestKey_EndsAtItsExpiry(t *testing.T) {
 		t.Errorf("live before its end: %v; at it: %v, %s", key.Live(end.Add(-time.Nanosecond)), key.Live(end), key.State(end))
 	}
 }
+
+// TestR27_UseAfterTheEndIsNotedOfHoldersOnly holds that an alert opens for who has an ended key's secret or a token got with it, and that nothing
+// is remembered of others, however many ids they try.
+func TestR27_UseAfterTheEndIsNotedOfHoldersOnly(t *testing.T) {
+	for name, c := range map[string]struct {
+		use  func(i *installation, c oauth.Credentials, token string)
+		want int
+	}{
+		"the secret":     {func(i *installation, c oauth.Credentials, _ string) { i.Issue(t.Context(), string(c.ID), c.Secret, 0) }, 1},
+		"a token":        {func(i *installation, _ oauth.Credentials, token string) { i.accepts(t, token) }, 1},
+		"the id alone":   {func(i *installation, c oauth.Credentials, _ string) { i.Issue(t.Context(), string(c.ID), "fs_x", 0) }, 0},
+		"a forged token": {func(i *installation, _ oauth.Credentials, token string) { i.accepts(t, token[:len(token)-1]+"_") }, 0},
+		"an unknown id": {func(i *installation, _ oauth.Credentials, _ string) {
+			i.Issue(t.Context(), string(i.NewCredentials(i.org).ID), "fs_x", 0)
+		}, 0},
+		"nothing used it": {func(*installation, oauth.Credentials, string) {}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := install(t)
+			key := i.key(t)
+			token := i.token(t, key)
+			must(t, i.store.RevokeKey(t.Context(), operator, i.org, key.ID))
+			c.use(i, key, token)
+			i.Close()
+			alerts, err := i.store.Alerts(t.Context(), operator, i.org, true)
+			must(t, err)
+			if len(alerts) != c.want || c.want > 0 && (alerts[0].Kind != foyer.AlertKeyEnded || alerts[0].Key != key.ID) {
+				t.Errorf("the alerts are %+v, want %d", alerts, c.want)
+			}
+		})
+	}
+}

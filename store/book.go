@@ -372,7 +372,7 @@ func (s *Store) conclude(t *txn, org foyer.OrgID, d *Delta) error {
 			return err
 		}
 	}
-	if err := s.watch(t, org, d); err != nil {
+	if err := s.watchUndos(t, org, d); err != nil {
 		return err
 	}
 	for _, e := range d.End {
@@ -384,10 +384,15 @@ func (s *Store) conclude(t *txn, org foyer.OrgID, d *Delta) error {
 			return err
 		}
 	}
+	if run.Replays != 0 && run.Status == foyer.Applied {
+		if err := replayed(t, org, run, run.Replays, run.Finished); err != nil {
+			return err
+		}
+	}
 	return insertRun(t, org, run)
 }
 
-func (s *Store) watch(t *txn, org foyer.OrgID, d *Delta) error {
+func (s *Store) watchUndos(t *txn, org foyer.OrgID, d *Delta) error {
 	for _, w := range d.Watch {
 		undo := w.Undo
 		if undo == 0 {

@@ -269,42 +269,44 @@ func (s *Store) Reject(ctx context.Context, caller foyer.Caller, org foyer.OrgID
 	return run, err
 }
 
-// LapseHeld ends the held runs of all organizations on which nobody decided in time, and returns how many there were (R22).
-func (s *Store) LapseHeld(ctx context.Context, caller foyer.Caller) (lapsed int, err error) {
+// LapseHeld ends the held runs of all organizations on which nobody decided in time (R22).
+func (s *Store) LapseHeld(ctx context.Context, caller foyer.Caller) error {
 	if err := caller.May(foyer.Operate, ""); err != nil {
-		return 0, err
+		return err
 	}
-	type heldRun struct {
-		org foyer.OrgID
-		id  foyer.RunID
-	}
-	var all []heldRun
-	err = s.snapshot(ctx, "find the held runs", func(t *txn) error {
-		return t.each(`SELECT org, id FROM run WHERE status = 'held'`, nil, func(rows *sql.Rows) error {
-			var h heldRun
-			err := rows.Scan(&h.org, &h.id)
-			all = append(all, h)
-			return err
-		})
-	})
-	if err != nil {
-		return 0, err
-	}
-	for _, h := range all {
-		err := s.transact(ctx, "lapse the run", func(t *txn) error {
-			run, err := readRun(t, h.org, h.id)
-			if err != nil || run.Status != foyer.Held || s.clock().Before(run.Hold.Expires) {
+	late := map[foyer.OrgID][]foyer.RunID{}
+	err := s.snapshot(ctx, "find the held runs", func(t *txn) error {
+		return t.each(`SELECT org, id, hold FROM run WHERE status = 'held'`, nil, func(rows *sql.Rows) error {
+			var org foyer.OrgID
+			var id foyer.RunID
+			var text []byte
+			var hold foyer.Hold
+			if err := errors.Join(rows.Scan(&org, &id, &text), json.Unmarshal(text, &hold)); err != nil {
 				return err
 			}
-			run.Status = foyer.Lapsed
-			lapsed++
-			return s.endHeld(t, h.org, run, "")
+			if !s.clock().Before(hold.Expires) {
+				late[org] = append(late[org], id)
+			}
+			return nil
 		})
-		if err != nil {
-			return lapsed, err
+	})
+	for org, ids := range late {
+		for _, id := range ids {
+			err = errors.Join(err, s.lapse(ctx, org, id))
 		}
 	}
-	return lapsed, nil
+	return err
+}
+
+func (s *Store) lapse(ctx context.Context, org foyer.OrgID, id foyer.RunID) error {
+	return s.transact(ctx, "lapse the run", func(t *txn) error {
+		run, err := readRun(t, org, id)
+		if err != nil || run.Status != foyer.Held {
+			return err
+		}
+		run.Status = foyer.Lapsed
+		return s.endHeld(t, org, run, "")
+	})
 }
 
 // endHeld stores the new status of a held run, and by whom it was decided, and deletes what it kept.
@@ -318,6 +320,15 @@ func (s *Store) endHeld(t *txn, org foyer.OrgID, run *foyer.Run, by string) erro
 	}
 	if err := t.exec(`UPDATE run SET status = $1, hold = $2 WHERE org = $3 AND id = $4`, run.Status, hold, org, run.ID); err != nil {
 		return err
+	}
+	if run.Status == foyer.Rejected || run.Status == foyer.Lapsed {
+		how := fmt.Sprintf("%v was %s", run.ID, run.Status)
+		if run.Status == foyer.Lapsed {
+			how = fmt.Sprintf("nobody decided on %v in time, and it has lapsed", run.ID)
+		}
+		if err := closeAlert(t, org, foyer.AlertCause(foyer.AlertHeld, run.Source), ending{s.clock(), how}); err != nil {
+			return err
+		}
 	}
 	return t.exec(`DELETE FROM held_chunk WHERE org = $1 AND run = $2`, org, run.ID)
 }

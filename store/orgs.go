@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 
 	"foyer"
@@ -263,10 +264,10 @@ func createSource(t *txn, s *Store, org foyer.OrgID, source foyer.Source) (foyer
 	if err != nil {
 		return source, err
 	}
-	const q = `INSERT INTO source (org, id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers, guard)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+	const q = `INSERT INTO source (org, id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers, guard, expect)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`
 	return source, t.exec(q, org, source.ID, source.Name, source.Kind, source.Site, source.Priority, millis(source.CreatedAt),
-		flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), guard)
+		flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), guard, expectMillis(source.Expect))
 }
 
 // EditSource changes the settings of a source: all but its id, kind and site, which are for good. What decides rows makes every row count as new (R17).
@@ -295,8 +296,8 @@ func (s *Store) EditSource(ctx context.Context, caller foyer.Caller, org foyer.O
 		if err != nil {
 			return err
 		}
-		const q = `UPDATE source SET name = $1, priority = $2, leave_hand_made = $3, windows_1252 = $4, headers = $5, guard = $6 WHERE org = $7 AND id = $8`
-		return t.exec(q, source.Name, source.Priority, flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), guard, org, id)
+		const q = `UPDATE source SET name = $1, priority = $2, leave_hand_made = $3, windows_1252 = $4, headers = $5, guard = $6, expect = $7 WHERE org = $8 AND id = $9`
+		return t.exec(q, source.Name, source.Priority, flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), guard, expectMillis(source.Expect), org, id)
 	})
 	return source, err
 }
@@ -310,6 +311,21 @@ func encodeGuard(guard foyer.Guard) (string, error) {
 	return string(text), err
 }
 
+// expectMillis and fromExpect are how the interval of a source is stored: in milliseconds, -1 for foyer.Never.
+func expectMillis(d time.Duration) int64 {
+	if d < 0 {
+		return -1
+	}
+	return d.Milliseconds()
+}
+
+func fromExpect(ms int64) time.Duration {
+	if ms < 0 {
+		return foyer.Never
+	}
+	return time.Duration(ms) * time.Millisecond
+}
+
 // Sources lists an organization's sources.
 func (s *Store) Sources(ctx context.Context, caller foyer.Caller, org foyer.OrgID) (sources []foyer.Source, err error) {
 	err = s.View(ctx, caller, org, func(b *Book) error {
@@ -320,16 +336,16 @@ func (s *Store) Sources(ctx context.Context, caller foyer.Caller, org foyer.OrgI
 }
 
 func readSources(t *txn, org foyer.OrgID) (sources []foyer.Source, err error) {
-	const q = `SELECT id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers, guard, ended_at FROM source WHERE org = $1 ORDER BY id`
+	const q = `SELECT id, name, kind, site, priority, created_at, leave_hand_made, windows_1252, headers, guard, ended_at, expect FROM source WHERE org = $1 ORDER BY id`
 	err = t.each(q, []any{org}, func(rows *sql.Rows) error {
 		var source foyer.Source
-		var created, ended int64
+		var created, ended, expect int64
 		var headers, guard []byte
-		err := rows.Scan(&source.ID, &source.Name, &source.Kind, &source.Site, &source.Priority, &created, &source.LeaveHandMade, &source.Windows1252, &headers, &guard, &ended)
+		err := rows.Scan(&source.ID, &source.Name, &source.Kind, &source.Site, &source.Priority, &created, &source.LeaveHandMade, &source.Windows1252, &headers, &guard, &ended, &expect)
 		if err != nil {
 			return err
 		}
-		source.CreatedAt, source.EndedAt, source.Guard = fromMillis(created), fromMillis(ended), foyer.DefaultGuard()
+		source.CreatedAt, source.EndedAt, source.Guard, source.Expect = fromMillis(created), fromMillis(ended), foyer.DefaultGuard(), fromExpect(expect)
 		if len(guard) > 0 {
 			if err := json.Unmarshal(guard, &source.Guard); err != nil {
 				return err

@@ -17,6 +17,7 @@ func nextRun(t *txn, org foyer.OrgID) (id foyer.RunID, err error) {
 	return id, err
 }
 
+// insertRun stores a run, and opens and closes the alerts that follow from it (R27).
 func insertRun(t *txn, org foyer.OrgID, r *foyer.Run) error {
 	counts, err := json.Marshal(r.Counts)
 	if err != nil {
@@ -38,8 +39,12 @@ func insertRun(t *txn, org foyer.OrgID, r *foyer.Run) error {
 	}
 	digest := append([]byte{}, r.Digest...)
 	const q = `INSERT INTO run (org, ` + runColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
-	return t.exec(q, org, r.ID, r.Kind, r.Source, r.Actor, r.Address, r.Status, millis(r.Started), millis(r.Finished),
+	err = t.exec(q, org, r.ID, r.Kind, r.Source, r.Actor, r.Address, r.Status, millis(r.Started), millis(r.Finished),
 		string(counts), string(problems), r.Message, digest, r.Book, r.Of, r.Replays, hold, refusal)
+	if err != nil {
+		return err
+	}
+	return alertRun(t, org, r)
 }
 
 // textOrNothing returns v as JSON, nil as an empty text.

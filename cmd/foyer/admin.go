@@ -12,8 +12,9 @@ import (
 )
 
 type orgCmd struct {
-	Create orgCreateCmd `cmd:"" help:"Make an organization."`
-	List   orgListCmd   `cmd:"" help:"List the organizations."`
+	Create  orgCreateCmd  `cmd:"" help:"Make an organization."`
+	List    orgListCmd    `cmd:"" help:"List the organizations."`
+	Contact orgContactCmd `cmd:"" help:"Contacts: to whom the organization's alerts are mailed."`
 }
 
 type orgJSON struct {
@@ -156,12 +157,13 @@ type sourceJSON struct {
 	LeaveHandMade bool              `json:"leave_hand_made"`
 	Headers       map[string]string `json:"headers"`
 	Guard         foyer.Guard       `json:"guard"`
+	Expect        string            `json:"expect"`
 	CreatedAt     *string           `json:"created_at"`
 	EndedAt       *string           `json:"ended_at"`
 }
 
 func toSourceJSON(s foyer.Source, names siteNames) sourceJSON {
-	return sourceJSON{s.ID.String(), s.Name, s.Kind, names.orNull(s.Site), s.Priority, s.LeaveHandMade, s.Headers, s.Guard, stamp(s.CreatedAt), stamp(s.EndedAt)}
+	return sourceJSON{s.ID.String(), s.Name, s.Kind, names.orNull(s.Site), s.Priority, s.LeaveHandMade, s.Headers, s.Guard, expect(s), stamp(s.CreatedAt), stamp(s.EndedAt)}
 }
 
 // siteNames are the names of an organization's sites.
@@ -232,6 +234,7 @@ type sourceCreateCmd struct {
 	LeaveHandMade bool              `help:"Do not disable hand-made entries that the source does not list."`
 	Windows1252   bool              `help:"Its files are Windows-1252." name:"windows-1252"`
 	Header        map[string]string `help:"A further header of its files, and the field it holds: Cost=division." placeholder:"HEADER=FIELD"`
+	Expect        string            `help:"How often it syncs at least: 26h, 8d; when it does not, an alert opens. never: none does. Otherwise 26h once it has synced." placeholder:"26h|never"`
 }
 
 // Run makes a source.
@@ -248,8 +251,13 @@ func (c *sourceCreateCmd) Run(a *app) error {
 		if err := csvfile.CheckHeaders(c.Header); err != nil {
 			return err
 		}
+		interval, err := parseExpect(c.Expect)
+		if err != nil {
+			return err
+		}
 		source, err := o.CreateSource(a.ctx, o.operator, org.ID, foyer.Source{
 			Name: c.Name, Kind: foyer.CSV, Site: site, Priority: c.Priority, LeaveHandMade: c.LeaveHandMade, Windows1252: c.Windows1252, Headers: c.Header,
+			Expect: interval,
 		})
 		if err != nil {
 			return err

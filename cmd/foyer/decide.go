@@ -234,6 +234,7 @@ type sourceEditCmd struct {
 	LeaveHandMade *bool             `help:"Do not disable hand-made entries that the source does not list." negatable:""`
 	Windows1252   *bool             `help:"Its files are Windows-1252." name:"windows-1252" negatable:""`
 	Header        map[string]string `help:"All further headers of its files, and the field each holds: Cost=division. A header whose field is empty goes." placeholder:"HEADER=FIELD"`
+	Expect        string            `help:"It is missed when it did not sync for so long: 26h; never." placeholder:"26h"`
 	Guard         string            `help:"Hold what would take too many away, or do not." enum:"on,off," default:"" placeholder:"on|off"`
 	Many          string            `help:"Hold a run that would disable so many, and more than so many per cent: 10/20." placeholder:"N/PERCENT"`
 	Few           string            `help:"The same for small numbers: 5/50." placeholder:"N/PERCENT"`
@@ -254,6 +255,10 @@ func (c *sourceEditCmd) Run(a *app) error {
 		}
 		limits[flag] = &l
 	}
+	expect, err := parseExpect(c.Expect)
+	if err != nil {
+		return err
+	}
 	for header, field := range c.Header {
 		if field != "" {
 			if err := csvfile.CheckHeaders(map[string]string{header: field}); err != nil {
@@ -266,7 +271,12 @@ func (c *sourceEditCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		edited, err := o.EditSource(a.ctx, o.operator, org.ID, source.ID, func(s *foyer.Source) { c.apply(s, limits) })
+		edited, err := o.EditSource(a.ctx, o.operator, org.ID, source.ID, func(s *foyer.Source) {
+			c.apply(s, limits)
+			if c.Expect != "" {
+				s.Expect = expect
+			}
+		})
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,6 @@
 // Command foyer keeps the address books of visitor management in step with the directories of the organizations that use it.
 //
-// It is the server (serve), the administration on the server's machine (org, site, source, key, entry, run), and a
+// It is the server (serve), the administration on the server's machine (org, site, source, key, entry, run, alert), and a
 // demonstration of all that (demo). Configuration is read here and nowhere else: flags, and environment variables named FOYER_….
 package main
 
@@ -38,6 +38,7 @@ type cli struct {
 	Entry  entryCmd  `cmd:"" help:"Entries: the people in an address book."`
 	Run    runCmd    `cmd:"" help:"Runs: what each sync did; approve, reject and undo them."`
 	Sync   syncCmd   `cmd:"" help:"Apply a file on this machine as if it had been sent, or try it."`
+	Alert  alertCmd  `cmd:"" help:"Alerts: what somebody should look at."`
 	Bench  benchCmd  `cmd:"" hidden:"" help:"Measure syncs beside the sqlite3 command."`
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"foyer/foyertest"
 	"foyer/script"
 )
 
@@ -38,16 +39,19 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the commands as somebody does who sees them for the first time.
 func TestScripts(t *testing.T) {
+	mail := foyertest.StartMail(t, foyertest.MailConfig{})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("FOYER_DATA", filepath.Join(env.WorkDir, "data"))
+			env.Setenv("SMTP", "smtp://"+mail.Address)
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fields": fields, "value": value, "serve": serve, "upload": upload, "tokenrefused": tokenRefused,
+			"mailed": func(ts *testscript.TestScript, neg bool, args []string) { mailed(ts, mail, neg, args) },
 		},
 	})
 }
@@ -140,6 +144,21 @@ func tokenRefused(ts *testscript.TestScript, neg bool, _ []string) {
 	if refused := err != nil && strings.Contains(err.Error(), "401"); refused == neg {
 		ts.Fatalf("the token: %v", err)
 	}
+}
+
+// mailed waits until the mail server at $SMTP was sent a message to somebody that holds a text: mailed ADDRESS TEXT
+func mailed(ts *testscript.TestScript, mail *foyertest.MailServer, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("nobody waits for what does not come")
+	}
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		for _, message := range mail.Messages() {
+			if message.To == args[0] && strings.Contains(message.Raw, args[1]) {
+				return
+			}
+		}
+	}
+	ts.Fatalf("there was no such message in %+v", mail.Messages())
 }
 
 // TestDemo_Once holds that the demonstration, which is the first thing that anybody tries, goes through and takes a moment only.

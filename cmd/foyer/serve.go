@@ -10,8 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"time"
 
+	"foyer"
 	"foyer/certs"
+	"foyer/jobs"
+	"foyer/notify"
 	"foyer/server"
 )
 
@@ -22,6 +27,9 @@ type serveCmd struct {
 	TLSKey       string         `help:"Its private key (PEM)." placeholder:"FILE" name:"tls-key" env:"FOYER_TLS_KEY"`
 	BehindProxy  string         `help:"Listen here without TLS besides, for a proxy on this machine: unix:/run/foyer.sock or 127.0.0.1:8080. Needs --trusted-proxy." placeholder:"ADDR" env:"FOYER_BEHIND_PROXY"`
 	TrustedProxy []netip.Prefix `help:"Addresses of proxies whose X-Forwarded-For is believed; over a Unix socket the proxy is 127.0.0.1/32." placeholder:"CIDR" env:"FOYER_TRUSTED_PROXY"`
+	SMTP         string         `help:"Mail server for alerts: smtps://USER@HOST:465, or smtp://USER@HOST:587 for STARTTLS; the password in FOYER_SMTP_PASSWORD. Otherwise alerts are listed and logged only." placeholder:"URL" name:"smtp" env:"FOYER_SMTP"`
+	MailFrom     string         `help:"Sender of that mail; needed with --smtp." placeholder:"EMAIL" env:"FOYER_MAIL_FROM"`
+	UndoFor      string         `help:"How long runs can be undone; older changes are deleted." placeholder:"90d" default:"90d" env:"FOYER_UNDO_FOR"`
 }
 
 // Run runs the server until it is interrupted; then it finishes what runs.
@@ -32,13 +40,43 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	defer o.Close()
 	defer o.authority.Close()
+	runner, err := c.jobs(a, o)
+	if err != nil {
+		return err
+	}
 	i, err := a.start(o, c)
 	if err != nil {
 		return err
 	}
 	a.printf("Foyer listens on %s", i.url)
 	a.explainTrust(i.certs)
-	return i.serve(a.ctx)
+	ctx, stop := context.WithCancel(a.ctx)
+	var running sync.WaitGroup
+	running.Go(func() { runner.Run(ctx) })
+	err = i.serve(ctx)
+	stop()
+	running.Wait()
+	return err
+}
+
+// jobs returns what runs on a schedule besides.
+func (c *serveCmd) jobs(a *app, o *opened) (*jobs.Runner, error) {
+	keep, err := foyer.ParseDuration(c.UndoFor)
+	if err == nil && keep < 7*24*time.Hour {
+		err = foyer.Errorf(foyer.Invalid, "the guard counts over a week, so changes are kept at least 7d")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("--undo-for: %w", err)
+	}
+	settings := jobs.Config{Store: o.Store, Log: a.log, Keep: keep}
+	if c.SMTP != "" {
+		mailer, err := notify.New(notify.Config{URL: c.SMTP, Password: os.Getenv("FOYER_SMTP_PASSWORD"), From: c.MailFrom})
+		if err != nil {
+			return nil, fmt.Errorf("--smtp, --mail-from: %w", err)
+		}
+		settings.Mailer = mailer
+	}
+	return jobs.New(settings), nil
 }
 
 // instance is a server that is ready to serve.

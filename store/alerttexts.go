@@ -1,0 +1,140 @@
+package store
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"foyer"
+)
+
+// runAlert returns the alert that a refused, held or failed run raises.
+func runAlert(kind foyer.AlertKind, o foyer.Org, source foyer.Source, r *foyer.Run) foyer.Alert {
+	a := sourceAlert(kind, source, r.ID, r.Finished)
+	reason := withoutRows(r.Message)
+	show := fmt.Sprintf("foyer run show --org %s %v", o.Slug, r.ID)
+	switch kind {
+	case foyer.AlertHeld:
+		a.Title = fmt.Sprintf("sync of %q held: %s", source.Name, brief(reason))
+		a.Message = fmt.Sprintf("The sync %v of the source %q waits for a decision, and has changed nothing: %s", r.ID, source.Name, reason)
+		a.Cure = fmt.Sprintf("See whom it concerns: %s\nThen approve or reject it: foyer run approve --org %s %v, or foyer run reject --org %s %v. A newer sync of the source replaces it, and after 7 days it lapses.",
+			show, o.Slug, r.ID, o.Slug, r.ID)
+	case foyer.AlertFailed:
+		a.Title = fmt.Sprintf("sync of %q failed: %s", source.Name, brief(reason))
+		a.Message = fmt.Sprintf("The sync %v of the source %q failed; nothing was changed: %s", r.ID, source.Name, reason)
+		a.Cure = "See what it says: " + show
+	default:
+		a.Title = fmt.Sprintf("sync of %q refused: %s", source.Name, brief(reason))
+		a.Message = fmt.Sprintf("What the source %q sent in %v was refused; nothing was changed: %s", source.Name, r.ID, reason)
+		a.Cure = "Correct the export and send the file again; this shows which line is wrong: " + show
+	}
+	return a
+}
+
+// replayAlert returns the alert that a run applied an old file.
+func replayAlert(o foyer.Org, source foyer.Source, r *foyer.Run, earlier foyer.RunID, at time.Time) foyer.Alert {
+	a := sourceAlert(foyer.AlertReplayed, source, r.ID, at)
+	a.Title = fmt.Sprintf("an old file of %q was applied again", source.Name)
+	a.Message = fmt.Sprintf("%v applied the very file of %q that %v had applied, though newer ones were applied in between: the book may have gone back to an older state.", r.ID, source.Name, earlier)
+	a.Cure = fmt.Sprintf("See what changed, and have the newest file sent again where this one was sent by mistake: foyer run show --org %s %v", o.Slug, r.ID)
+	return a
+}
+
+// silentAlert returns the alert that a source was expected to sync and did not. run is its last sync, 0 where it never did.
+func silentAlert(o foyer.Org, source foyer.Source, run foyer.RunID, synced, now time.Time) foyer.Alert {
+	a := sourceAlert(foyer.AlertSilent, source, run, now)
+	a.Title = fmt.Sprintf("no sync of %q for more than %s", source.Name, interval(source.Interval()))
+	since := fmt.Sprintf("never synced since it was made on %s", stamp(source.CreatedAt))
+	if run != 0 {
+		since = fmt.Sprintf("synced last on %s (%v)", stamp(synced), run)
+	}
+	a.Message = fmt.Sprintf("The source %q is expected to sync every %s, and %s.", source.Name, interval(source.Interval()), since)
+	a.Cure = fmt.Sprintf("See whether the script still runs where it should and what it prints; this shows what arrived: foyer run list --org %s", o.Slug)
+	return a
+}
+
+// expiryAlert returns the alert that a key ends within so many days.
+func expiryAlert(o foyer.Org, source string, k foyer.Key, days int, now time.Time) foyer.Alert {
+	unit := "days"
+	if days == 1 {
+		unit = "day"
+	}
+	return foyer.Alert{
+		Cause: expiryCause(k.ID, days), Kind: foyer.AlertKeyExpires, Source: k.Source, Key: k.ID, Opened: now,
+		Title:   fmt.Sprintf("the key %s ends within %d %s", keyName(k), days, unit),
+		Message: fmt.Sprintf("The key %s of the source %q ends on %s. From then on what uses it is refused.", keyName(k), source, stamp(k.ExpiresAt)),
+		Cure: fmt.Sprintf("Make another key, put it into the script, and revoke this one once the script uses the new one: foyer key create --org %s --source %q",
+			o.Slug, source),
+	}
+}
+
+// endedAlert returns the alert that a key was used after its end.
+func endedAlert(o foyer.Org, source string, k foyer.Key, now time.Time) foyer.Alert {
+	end := "expired on " + stamp(k.ExpiresAt)
+	if !k.RevokedAt.IsZero() {
+		end = "was revoked on " + stamp(k.RevokedAt)
+	}
+	return foyer.Alert{
+		Cause: string(foyer.AlertKeyEnded) + ":" + string(k.ID), Kind: foyer.AlertKeyEnded, Source: k.Source, Key: k.ID, Opened: now,
+		Title:   fmt.Sprintf("the key %s was used after its end", keyName(k)),
+		Message: fmt.Sprintf("Somebody who knows its secret used the key %s of the source %q, which %s, and was refused: a script still has it, or somebody has who should not.", keyName(k), source, end),
+		Cure:    fmt.Sprintf("If it is a script of yours, give it a new key: foyer key create --org %s --source %q", o.Slug, source),
+	}
+}
+
+func expiryCause(key foyer.KeyID, days int) string {
+	return fmt.Sprintf("%s:%s:%d", foyer.AlertKeyExpires, key, days)
+}
+
+func sourceAlert(kind foyer.AlertKind, source foyer.Source, run foyer.RunID, at time.Time) foyer.Alert {
+	return foyer.Alert{Cause: foyer.AlertCause(kind, source.ID), Kind: kind, Source: source.ID, Run: run, Opened: at}
+}
+
+func keyName(k foyer.Key) string {
+	if k.Name == "" {
+		return string(k.ID)
+	}
+	return fmt.Sprintf("%q (%s)", k.Name, k.ID)
+}
+
+// withoutRows leaves out of a run's message the row that it gives as an example: rows hold personal data, and an alert is mailed.
+func withoutRows(message string) string {
+	if at := strings.Index(strings.ToLower(message), "the first:"); at >= 0 {
+		message = message[:at]
+	}
+	return strings.TrimRight(message, " ;.")
+}
+
+// briefLength is how long what a title says of the reason is at most, in bytes.
+const briefLength = 100
+
+// brief returns the beginning of a reason, for a title.
+func brief(reason string) string {
+	for _, end := range []string{" (", ": ", "; ", ". "} {
+		reason, _, _ = strings.Cut(reason, end)
+	}
+	if len(reason) <= briefLength {
+		return reason
+	}
+	cut := briefLength
+	for !utf8.RuneStart(reason[cut]) {
+		cut--
+	}
+	return reason[:cut] + "…"
+}
+
+// interval writes an interval as the commands take it: 26h, 2d, 90m.
+func interval(d time.Duration) string {
+	switch {
+	case d > 48*time.Hour && d%(24*time.Hour) == 0:
+		return fmt.Sprintf("%dd", d/(24*time.Hour))
+	case d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	}
+	return d.String()
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

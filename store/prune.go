@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+
+	"foyer"
+)
+
+// keepAlerts is how long alerts that are over are listed.
+const keepAlerts = 400 * 24 * time.Hour
+
+// Prune deletes what is older than it is kept: changes, after which their runs cannot be undone any more (R25); alerts that are over; answered requests. Runs stay.
+// It goes through all organizations, one transaction each, so that none waits long for another.
+func (s *Store) Prune(ctx context.Context, caller foyer.Caller, keep time.Duration) error {
+	orgs, err := s.Orgs(ctx, caller)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, org := range orgs {
+		errs = append(errs, s.prune(ctx, org.ID, keep))
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Store) prune(ctx context.Context, org foyer.OrgID, keep time.Duration) error {
+	now := s.clock()
+	old := foyer.RunID(0)
+	var waste bool
+	err := s.snapshot(ctx, "look for what is old", func(t *txn) error {
+		const last = `SELECT COALESCE(MAX(id), 0) FROM run WHERE org = $1 AND finished_at < $2 AND id >= (SELECT MIN(run) FROM change_chunk WHERE org = $1)`
+		if err := t.get(last, []any{org, millis(now.Add(-keep))}, &old); err != nil {
+			return err
+		}
+		const wasteful = `SELECT 1 WHERE EXISTS (SELECT 1 FROM idempotency WHERE org = $1 AND created_at <= $2) OR EXISTS (SELECT 1 FROM alert WHERE org = $1 AND closed_at > 0 AND closed_at < $3)`
+		err := t.get(wasteful, []any{org, millis(now.Add(-requestLife)), millis(now.Add(-keepAlerts))}, &waste)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		return err
+	})
+	if err != nil || old == 0 && !waste {
+		return err
+	}
+	return s.transact(ctx, "delete what is old", func(t *txn) error {
+		return errors.Join(
+			t.exec(`DELETE FROM change_chunk WHERE org = $1 AND run <= $2`, org, old),
+			t.exec(`DELETE FROM redo_watch WHERE org = $1 AND undo <= $2`, org, old),
+			t.exec(`DELETE FROM idempotency WHERE org = $1 AND created_at <= $2`, org, millis(now.Add(-requestLife))),
+			t.exec(`DELETE FROM alert WHERE org = $1 AND closed_at > 0 AND closed_at < $2`, org, millis(now.Add(-keepAlerts))),
+		)
+	})
+}
