@@ -14,6 +14,7 @@ import (
 // toll is what a run takes: whom it takes away, and what else may be a mistake of the file. The guard decides by it (R21).
 type toll struct {
 	lost      []foyer.EntryID                 // disabled, or taken off their site by absence; ascending
+	back      []foyer.EntryID                 // enabled, or at another site again; ascending
 	sites     map[foyer.SiteID]int            // how many of the lost were at each site
 	divisions map[string]int                  // and in each division
 	renamed   int                             // got another email by their id
@@ -85,6 +86,8 @@ func (t *toll) note(source foyer.SourceID, before *foyer.Entry, w *store.Write, 
 			t.divisions[division]++
 		}
 		t.noteVanished(before, c, absent)
+	} else if !c.Added && (c.Status != nil && c.Status[1].Enabled || c.Sites != nil && c.Status == nil) {
+		t.back = append(t.back, c.Entry)
 	}
 	named := false
 	for _, f := range c.Fields {
@@ -234,7 +237,7 @@ func (g *guarded) count(hold *foyer.Hold) error {
 	return err
 }
 
-// week returns how many the source's runs of the last week took away who still are away, besides those of this run.
+// week returns how many the source's runs of the last week took away who still are away after this run, besides those whom it takes away itself.
 func (g *guarded) week() (away int, err error) {
 	losses, err := g.b.Losses(g.source.ID, g.now.Add(-lossWeek))
 	if err != nil {
@@ -250,8 +253,9 @@ func (g *guarded) week() (away int, err error) {
 			at++
 		}
 		_, again := slices.BinarySearch(g.toll.lost, e.ID)
+		_, back := slices.BinarySearch(g.toll.back, e.ID)
 		missing := slices.ContainsFunc(losses[at].Sites, func(s foyer.SiteID) bool { return !slices.Contains(e.Sites, s) })
-		if !again && (!e.Enabled || missing) {
+		if !again && !back && (!e.Enabled || missing) {
 			away++
 		}
 		return nil
