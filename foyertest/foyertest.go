@@ -32,6 +32,9 @@ type Clock struct {
 	now time.Time
 }
 
+// NewClock returns a clock that shows the present time until it is moved.
+func NewClock() *Clock { return &Clock{now: time.Now()} }
+
 // Now returns the time.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
@@ -78,7 +81,7 @@ func Start(t testing.TB) *Foyer {
 // StartWith is Start with settings of the server; what Start fills in is overwritten.
 func StartWith(t testing.TB, c server.Config) *Foyer {
 	t.Helper()
-	f := &Foyer{Dir: t.TempDir(), Clock: &Clock{now: time.Now()}, Operator: foyer.Operator("test")}
+	f := &Foyer{Dir: t.TempDir(), Clock: NewClock(), Operator: foyer.Operator("test")}
 	s, v := OpenStore(t, f.Dir, f.Clock.Now)
 	if c.Log == nil {
 		c.Log = slog.New(slog.NewTextHandler(io.Discard, nil))

@@ -117,7 +117,12 @@ func (d *draft) identify(l *listing) {
 
 // know makes a source know the entry by an id; "" by none.
 func (d *draft) know(source foyer.SourceID, id string) {
-	d.ids = append(d.ids, foyer.IDChange{Source: source, Before: d.after.KnownAs(source), After: id})
+	at := slices.IndexFunc(d.ids, func(c foyer.IDChange) bool { return c.Source == source })
+	if at < 0 {
+		at = len(d.ids)
+		d.ids = append(d.ids, foyer.IDChange{Source: source, Before: d.after.KnownAs(source)})
+	}
+	d.ids[at].After = id
 	d.after.SetKnownAs(source, id)
 }
 

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"testing"
-	"time"
 
 	"foyer"
 	"foyer/csvfile"
@@ -53,8 +52,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{t: t, dir: t.TempDir(), clock: &foyertest.Clock{}, operator: foyer.Operator("root")}
-	f.clock.Move(time.Since(time.Time{}))
+	f := &fixture{t: t, dir: t.TempDir(), clock: foyertest.NewClock(), operator: foyer.Operator("root")}
 	f.store, _ = foyertest.OpenStore(t, f.dir, f.clock.Now)
 	org, err := f.store.CreateOrg(t.Context(), f.operator, "Acme", "CA")
 	f.must(err)

@@ -143,8 +143,12 @@ func (u *undo) checkJoin(batch []*foyer.Change) error {
 		}
 	}
 	return u.b.Entries(ids, func(e *foyer.Entry) error {
-		if e.LastRun != u.target.ID {
-			return foyer.Errorf(foyer.Conflict, "%v was changed by %v since it was joined by %v: undo that first", e.ID, e.LastRun, u.target.ID)
+		since, err := u.touchedSince(e)
+		if err != nil {
+			return err
+		}
+		for _, by := range since {
+			return foyer.Errorf(foyer.Conflict, "%v was changed by %v since it was joined by %v: undo that first", e.ID, by, u.target.ID)
 		}
 		return nil
 	})

@@ -244,11 +244,7 @@ func (e *erasure) removeEntries() error {
 			return err
 		}
 		for _, source := range sources {
-			w := claimWriter{t: e.t, org: e.org, source: source}
-			if err := w.put(id, nil); err != nil {
-				return err
-			}
-			if err := w.flush(); err != nil {
+			if err := e.claim(source, func(w *claimWriter) error { return w.put(id, nil) }); err != nil {
 				return err
 			}
 		}
@@ -265,6 +261,15 @@ func (e *erasure) removeEntries() error {
 		e.need(id.ID)
 	}
 	return nil
+}
+
+// claim does something to one claim of a source.
+func (e *erasure) claim(source foyer.SourceID, do func(*claimWriter) error) error {
+	w := claimWriter{t: e.t, org: e.org, source: source}
+	if err := do(&w); err != nil {
+		return err
+	}
+	return w.flush()
 }
 
 // scrubOthers takes the person's emails out of the entries that name them as manager or assistant.
@@ -296,6 +301,11 @@ func (e *erasure) scrubOthers() error {
 	encoder := entryEncoder{org: e.org}
 	for _, other := range others {
 		encoder.put(other, false, &out)
+		for _, source := range other.ClaimedBy {
+			if err := e.claim(source, func(w *claimWriter) error { return w.forget(other.ID) }); err != nil {
+				return err // the next row is looked at whatever it says (R17)
+			}
+		}
 	}
 	encoder.flush(&out)
 	for _, s := range out.statements {
