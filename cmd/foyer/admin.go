@@ -1,12 +1,10 @@
 package main
 
 import (
-	"strconv"
 	"strings"
 	"time"
 
 	"foyer"
-	"foyer/csvfile"
 	"foyer/match"
 	"foyer/store"
 )
@@ -141,31 +139,6 @@ func (c *siteListCmd) Run(a *app) error {
 	})
 }
 
-type sourceCmd struct {
-	Create sourceCreateCmd `cmd:"" help:"Make a source."`
-	List   sourceListCmd   `cmd:"" help:"List the sources."`
-	Edit   sourceEditCmd   `cmd:"" help:"Change the settings of a source, its guard among them."`
-	End    sourceEndCmd    `cmd:"" help:"End a source: it lists nobody any more."`
-}
-
-type sourceJSON struct {
-	ID            string            `json:"id"`
-	Name          string            `json:"name"`
-	Kind          foyer.SourceKind  `json:"kind"`
-	Site          *string           `json:"site"`
-	Priority      int               `json:"priority"`
-	LeaveHandMade bool              `json:"leave_hand_made"`
-	Headers       map[string]string `json:"headers"`
-	Guard         foyer.Guard       `json:"guard"`
-	Expect        string            `json:"expect"`
-	CreatedAt     *string           `json:"created_at"`
-	EndedAt       *string           `json:"ended_at"`
-}
-
-func toSourceJSON(s foyer.Source, names siteNames) sourceJSON {
-	return sourceJSON{s.ID.String(), s.Name, s.Kind, names.orNull(s.Site), s.Priority, s.LeaveHandMade, s.Headers, s.Guard, expect(s), stamp(s.CreatedAt), stamp(s.EndedAt)}
-}
-
 // siteNames are the names of an organization's sites.
 type siteNames map[foyer.SiteID]string
 
@@ -209,94 +182,6 @@ func findSite(sites []foyer.Site, name string) (foyer.SiteID, error) {
 		all = append(all, site.Name)
 	}
 	return 0, foyer.Errorf(foyer.NotFound, "there is no site %q; there are: %s", name, dash(strings.Join(all, ", ")))
-}
-
-// findSource returns the source of a name or id (S-1); "" is none.
-func findSource(sources []foyer.Source, name string) (foyer.SourceID, error) {
-	if name == "" {
-		return 0, nil
-	}
-	all := []string{}
-	for _, source := range sources {
-		if strings.EqualFold(source.Name, name) || strings.EqualFold(source.ID.String(), name) {
-			return source.ID, nil
-		}
-		all = append(all, source.Name)
-	}
-	return 0, foyer.Errorf(foyer.NotFound, "there is no source %q; there are: %s", name, dash(strings.Join(all, ", ")))
-}
-
-type sourceCreateCmd struct {
-	orgFlag
-	Name          string            `arg:"" help:"Name of the source."`
-	Site          string            `help:"It covers this site only." placeholder:"SITE"`
-	Priority      int               `help:"Of two sources that differ about a person, the higher number wins; between equals the older source." default:"0"`
-	LeaveHandMade bool              `help:"Do not disable hand-made entries that the source does not list."`
-	Windows1252   bool              `help:"Its files are Windows-1252." name:"windows-1252"`
-	Header        map[string]string `help:"A further header of its files, and the field it holds: Cost=division." placeholder:"HEADER=FIELD"`
-	Expect        string            `help:"How often it syncs at least: 26h, 8d; when it does not, an alert opens. never: none does. Otherwise 26h once it has synced." placeholder:"26h|never"`
-}
-
-// Run makes a source.
-func (c *sourceCreateCmd) Run(a *app) error {
-	return a.withOrg(c.Org, func(o *opened, org foyer.Org) error {
-		names, sites, err := a.siteNames(o, org)
-		if err != nil {
-			return err
-		}
-		site, err := findSite(sites, c.Site)
-		if err != nil {
-			return err
-		}
-		if err := csvfile.CheckHeaders(c.Header); err != nil {
-			return err
-		}
-		interval, err := parseExpect(c.Expect)
-		if err != nil {
-			return err
-		}
-		source, err := o.CreateSource(a.ctx, o.operator, org.ID, foyer.Source{
-			Name: c.Name, Kind: foyer.CSV, Site: site, Priority: c.Priority, LeaveHandMade: c.LeaveHandMade, Windows1252: c.Windows1252, Headers: c.Header,
-			Expect: interval,
-		})
-		if err != nil {
-			return err
-		}
-		if a.cli.JSON {
-			return a.json(toSourceJSON(source, names))
-		}
-		a.printf("Made the source %s. A key for it: foyer key create --org %s --source %q", source.Name, org.Slug, source.Name)
-		return nil
-	})
-}
-
-type sourceListCmd struct{ orgFlag }
-
-// Run lists the sources.
-func (c *sourceListCmd) Run(a *app) error {
-	return a.withOrg(c.Org, func(o *opened, org foyer.Org) error {
-		names, _, err := a.siteNames(o, org)
-		if err != nil {
-			return err
-		}
-		sources, err := o.Sources(a.ctx, o.operator, org.ID)
-		if err != nil {
-			return err
-		}
-		out, rows := []sourceJSON{}, [][]string{}
-		for _, s := range sources {
-			out = append(out, toSourceJSON(s, names))
-			guard := "on"
-			if s.Guard.Off {
-				guard = "OFF"
-			}
-			rows = append(rows, []string{s.ID.String(), s.Name, string(s.Kind), dash(names[s.Site]), strconv.Itoa(s.Priority), guard, when(s.EndedAt)})
-		}
-		if a.cli.JSON {
-			return a.json(out)
-		}
-		return a.table("ID,SOURCE,KIND,SITE,PRIORITY,GUARD,ENDED", rows)
-	})
 }
 
 type keyCmd struct {

@@ -78,13 +78,13 @@ func (c *runListCmd) Run(a *app) error {
 		out, rows := []runJSON{}, [][]string{}
 		for _, r := range runs {
 			out = append(out, toRunJSON(r, n))
-			rows = append(rows, []string{r.ID.String(), dash(n.sources[r.Source]), when(r.Started), string(r.Status),
+			rows = append(rows, []string{r.ID.String(), string(r.Kind), dash(n.sources[r.Source]), when(r.Started), string(r.Status),
 				strconv.Itoa(r.Added), strconv.Itoa(r.Updated), strconv.Itoa(r.Disabled), strconv.Itoa(r.Enabled), strconv.Itoa(r.Unchanged), strconv.Itoa(r.Errors), strconv.Itoa(r.Warnings)})
 		}
 		if a.cli.JSON {
 			return a.json(out)
 		}
-		return a.table("RUN,SOURCE,STARTED,STATUS,ADDED,UPDATED,DISABLED,ENABLED,UNCHANGED,ERRORS,WARNINGS", rows)
+		return a.table("RUN,KIND,SOURCE,STARTED,STATUS,ADDED,UPDATED,DISABLED,ENABLED,UNCHANGED,ERRORS,WARNINGS", rows)
 	})
 }
 
@@ -138,7 +138,7 @@ func (c *runShowCmd) Run(a *app) error {
 		if a.cli.JSON {
 			return a.json(out)
 		}
-		a.printRun(&out, limit)
+		a.printRun(&out, org, limit)
 		return nil
 	})
 }
@@ -249,7 +249,7 @@ func removedToo(n int) string {
 }
 
 // printHold says what those have in common whom a held run would take away, and what to do.
-func (a *app) printHold(r *runDetailJSON) {
+func (a *app) printHold(r *runDetailJSON, org foyer.Org) {
 	for _, group := range r.Hold.Shared {
 		a.printf("  %d of %d: %s %s", group.Count, r.Hold.Lost, group.By, group.Value)
 	}
@@ -257,12 +257,12 @@ func (a *app) printHold(r *runDetailJSON) {
 	case r.Hold.Decided != "":
 		a.printf("Decided: %s", r.Hold.Decided)
 	case r.Status == foyer.Held:
-		a.printf("Nothing changed. It waits until %s for: foyer run approve %s, or foyer run reject %s", when(r.Hold.Expires), r.ID, r.ID)
+		a.printf("Nothing changed. It waits until %s for:\n  foyer run approve --org %s %s\n  foyer run reject --org %s %s", when(r.Hold.Expires), org.Slug, r.ID, org.Slug, r.ID)
 	}
 	a.printf("It would have:")
 }
 
-func (a *app) printRun(r *runDetailJSON, limit int) {
+func (a *app) printRun(r *runDetailJSON, org foyer.Org, limit int) {
 	a.printf("%s  %s %s  %s  source %s  by %s", r.ID, r.Kind, r.Status, *r.FinishedAt, dash(r.Source), r.By)
 	if r.Of != "" && r.Kind == foyer.Undo {
 		a.printf("It undid %s.", r.Of)
@@ -273,7 +273,7 @@ func (a *app) printRun(r *runDetailJSON, limit int) {
 		a.printf("%s", r.Message)
 	}
 	if r.Hold != nil {
-		a.printHold(r)
+		a.printHold(r, org)
 	}
 	a.printf("rows=%d added=%d updated=%d disabled=%d enabled=%d unchanged=%d skipped=%d errors=%d warnings=%d%s",
 		r.Rows, r.Added, r.Updated, r.Disabled, r.Enabled, r.Unchanged, r.Skipped, r.Errors, r.Warnings, removedToo(r.Removed))
