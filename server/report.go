@@ -92,7 +92,7 @@ func (p report) writeHold(b *strings.Builder) {
 	b.WriteString(p.sum("It would add %d, update %d, disable %d, enable %d; unchanged=%d skipped=%d errors=%d warnings=%d\n"))
 	hold := p.run.Hold
 	for i, group := range hold.Shared {
-		if i == 3 || group.Count*2 < hold.Lost {
+		if i == 3 || group.Count*2 <= hold.Lost {
 			break // the reply shows what most of them share
 		}
 		fmt.Fprintf(b, "%d of %d are of the %s %s.\n", group.Count, hold.Lost, group.By, group.Value)

@@ -20,6 +20,9 @@ var mondayCSV []byte
 //go:embed demo/tuesday.csv
 var tuesdayCSV []byte
 
+//go:embed demo/thursday.csv
+var thursdayCSV []byte
+
 type demoCmd struct {
 	Listen string `help:"Address and port to listen on." default:"127.0.0.1:8443" placeholder:"ADDR"`
 	Once   bool   `help:"Exit after it; the exit code is 0 when all went well."`
@@ -60,7 +63,7 @@ func (c *demoCmd) Run(a *app) error {
 	return errors.Join(err, <-ended)
 }
 
-// demonstrate makes an organization and does twice what a customer's script does every night.
+// demonstrate makes an organization and does for some nights what a customer's script does.
 func (a *app) demonstrate(o *opened, i *instance) error {
 	customer, org, err := a.demoCustomer(o, i)
 	if err != nil {
@@ -68,12 +71,14 @@ func (a *app) demonstrate(o *opened, i *instance) error {
 	}
 	a.printf("Foyer listens on %s, with its data in %s\n", i.url, a.cli.Data)
 	for _, day := range []struct {
-		title string
-		file  []byte
+		title  string
+		file   []byte
+		status int
 	}{
-		{"Monday night: the script gets a token and sends the sample file", mondayCSV},
-		{"Tuesday night: Rob was promoted, Ann left, Zoe is new, and one row has a site that does not exist", tuesdayCSV},
-		{"Wednesday night: the same file again", tuesdayCSV},
+		{"Monday night: the script gets a token and sends the sample file", mondayCSV, 200},
+		{"Tuesday night: Rob was promoted, Ann left, Zoe is new, and one row has a site that does not exist", tuesdayCSV, 200},
+		{"Wednesday night: the same file again", tuesdayCSV, 200},
+		{"Thursday night: somebody broke the filter of the export, and nearly everybody is missing", thursdayCSV, 202},
 	} {
 		a.printf("--- %s\n\n%s", day.title, indent(string(day.file)))
 		reply, err := customer.Upload(day.file, nil)
@@ -81,7 +86,7 @@ func (a *app) demonstrate(o *opened, i *instance) error {
 			return err
 		}
 		a.printf("The server answers %d:\n\n%s", reply.Status, indent(reply.Body))
-		if reply.Status != 200 {
+		if reply.Status != day.status {
 			return fmt.Errorf("the server answered %d", reply.Status)
 		}
 	}
@@ -90,7 +95,7 @@ func (a *app) demonstrate(o *opened, i *instance) error {
 		return err
 	}
 	a.printf("\nLook further, in another terminal:")
-	for _, command := range []string{"run list", "run show R-2", "entry show rob.jones@test.com", "key list"} {
+	for _, command := range []string{"run list", "run show R-2", "entry show rob.jones@test.com", "run show R-4", "run reject R-4", "run undo R-2", "key list"} {
 		verb, rest, _ := strings.Cut(command+" ", " ")
 		sub, arg, _ := strings.Cut(rest, " ")
 		a.printf("  foyer %s %s --data %s --org %s %s", verb, sub, a.cli.Data, org.Slug, arg)

@@ -172,7 +172,7 @@ func TestDemo_Once(t *testing.T) {
 	if took := time.Since(start); took > 30*time.Second {
 		t.Errorf("it took %v", took)
 	}
-	for _, want := range []string{"OK run=R-1 added=4", "OK run=R-2 added=1 updated=1 disabled=1", "did you mean", "OK run=R-3 added=0 updated=0", "rob.jones@test.com"} {
+	for _, want := range []string{"OK run=R-1 added=7", "OK run=R-2 added=1 updated=1 disabled=1", "did you mean", "OK run=R-3 added=0 updated=0", "HELD run=R-4 would disable 6 of 7", "rob.jones@test.com"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the demonstration does not show %q:\n%s", want, out.String())
 		}
