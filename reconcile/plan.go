@@ -39,7 +39,7 @@ const (
 // stepBatch is how many entries are loaded at once.
 const stepBatch = 500
 
-func newPlan(b *store.Book, d Delivery, source *foyer.Source) (*plan, error) {
+func newPlan(b *store.Book, d Delivery, source *foyer.Source, rows *arena) (*plan, error) {
 	policy, err := policyOf(b, source)
 	if err != nil {
 		return nil, err
@@ -49,6 +49,7 @@ func newPlan(b *store.Book, d Delivery, source *foyer.Source) (*plan, error) {
 		return nil, err
 	}
 	p := &plan{b: b, policy: policy, input: d.Input(source), reading: newReading(claims, b.RowKey(), b.Settings, d.NoSkip)}
+	p.reading.rows = rows
 	if source.Site == 0 {
 		p.reading.offices = policy.sites
 	}
@@ -112,8 +113,12 @@ func (p *plan) decide() error {
 		at, claimed := p.reading.claims.Find(person.entry)
 		if claimed {
 			p.reading.lines[at] = p.reading.pending[person.first].line
-			if p.people.next[person.first] >= 0 && p.unchanged(person, at) {
-				continue
+			if p.people.next[person.first] >= 0 {
+				if same, err := p.unchanged(person, at); err != nil {
+					return err
+				} else if same {
+					continue
+				}
 			}
 		}
 		p.steps = append(p.steps, step{person.entry, int32(i)})
@@ -130,9 +135,9 @@ func (p *plan) decide() error {
 }
 
 // unchanged tells whether the rows of a person are those that its claim was last applied from.
-func (p *plan) unchanged(person *person, at int) bool {
-	hash := p.listing(person, &problems{}).hash
-	return hash != (foyer.Hash{}) && hash == p.reading.claims.Hash(at)
+func (p *plan) unchanged(person *person, at int) (bool, error) {
+	l, err := p.listing(person, &problems{})
+	return err == nil && l.hash != (foyer.Hash{}) && l.hash == p.reading.claims.Hash(at), err
 }
 
 // decideAbsent finds who is claimed or hand-made and not listed, but for those whom a row with an error names (R15).
@@ -214,7 +219,12 @@ func (p *plan) writes(run *foyer.Run) iter.Seq2[*store.Write, error] {
 			}
 		}
 		for i, person := range p.adds {
-			w, wrong := p.policy.add(p.b.NextEntry+foyer.EntryID(i), p.listing(&p.people.persons[person], &found), run.ID)
+			l, err := p.listing(&p.people.persons[person], &found)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			w, wrong := p.policy.add(p.b.NextEntry+foyer.EntryID(i), l, run.ID)
 			if !out(w, wrong, true) {
 				return
 			}
@@ -248,7 +258,11 @@ func (p *plan) carryOut(batch []step, run foyer.RunID, found *problems, out func
 		case handMade:
 			w = p.policy.drop(k, run)
 		default:
-			w, wrong = p.policy.list(k, p.listing(&p.people.persons[step.why], found), run)
+			l, err := p.listing(&p.people.persons[step.why], found)
+			if err != nil {
+				return err
+			}
+			w, wrong = p.policy.list(k, l, run)
 		}
 		if !out(w, wrong, step.why >= 0) {
 			return errStopped

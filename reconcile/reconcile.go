@@ -32,6 +32,13 @@ type Delivery struct {
 	DryRun bool                      // plan only (R24)
 	Strict bool                      // a row with an error refuses the delivery
 	NoSkip bool                      // look at every row, whatever its hash (for tests of R17)
+	Spill  Spill                     // where rows wait that do not fit into memory
+}
+
+// Spill says where the rows wait that are to be applied.
+type Spill struct {
+	Dir    string // of the file for those that do not fit into memory; empty: the system's folder for temporary files
+	Memory int    // how many bytes of rows may wait in memory; 0: 16 MiB
 }
 
 // Run applies a delivery, or tries it where it is a dry run, and returns the run. A delivery that is refused is an error of a kind other
@@ -43,11 +50,13 @@ func Run(ctx context.Context, s *store.Store, caller foyer.Caller, d Delivery) (
 	if caller.Address.IsValid() {
 		run.Address = caller.Address.String()
 	}
+	rows := &arena{dir: d.Spill.Dir, budget: d.Spill.Memory}
+	defer rows.Close() // nothing in it is needed any more
 	if d.DryRun {
-		return run, s.Preview(ctx, caller, d.Org, d.Source, func(b *store.Book) error { return try(b, d, run) })
+		return run, s.Preview(ctx, caller, d.Org, d.Source, func(b *store.Book) error { return try(b, d, run, rows) })
 	}
 	act := store.Act{Org: d.Org, Kind: foyer.Sync, Source: d.Source}
-	err := s.Update(context.WithoutCancel(ctx), caller, act, func(b *store.Book) (*store.Delta, error) { return delta(b, d, run) })
+	err := s.Update(context.WithoutCancel(ctx), caller, act, func(b *store.Book) (*store.Delta, error) { return delta(b, d, run, rows) })
 	if err == nil || !refusal(err) {
 		return run, err
 	}
@@ -74,8 +83,8 @@ func refusal(err error) bool {
 }
 
 // try makes a plan and counts what it would do.
-func try(b *store.Book, d Delivery, run *foyer.Run) error {
-	delta, err := delta(b, d, run)
+func try(b *store.Book, d Delivery, run *foyer.Run, rows *arena) error {
+	delta, err := delta(b, d, run, rows)
 	if err != nil || delta.Writes == nil {
 		return err
 	}
@@ -87,8 +96,8 @@ func try(b *store.Book, d Delivery, run *foyer.Run) error {
 	return nil
 }
 
-// delta plans a delivery on the book as it is.
-func delta(b *store.Book, d Delivery, run *foyer.Run) (*store.Delta, error) {
+// delta plans a delivery on the book as it is. rows must stay open until what it returns is written.
+func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta, error) {
 	run.Counts, run.Problems = foyer.Counts{}, nil
 	source := b.Source(d.Source)
 	if source == nil {
@@ -102,7 +111,10 @@ func delta(b *store.Book, d Delivery, run *foyer.Run) (*store.Delta, error) {
 		repeat(run, last)
 		return &store.Delta{Run: run}, nil
 	}
-	plan, err := newPlan(b, d, source)
+	if err := rows.reset(); err != nil {
+		return nil, err
+	}
+	plan, err := newPlan(b, d, source, rows)
 	if err != nil {
 		return nil, err
 	}
