@@ -1,8 +1,10 @@
 package store
 
 import (
+	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -223,4 +225,28 @@ func normal(c *foyer.Change) foyer.Change {
 		n.Claims = append(n.Claims, claim)
 	}
 	return n
+}
+
+// TestNewAddresses_ComeBackInTheOrderOfTheIndex holds them against a sorted map: keys that begin alike, that are longer than a piece, and none.
+func TestNewAddresses_ComeBackInTheOrderOfTheIndex(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		drawn := rapid.MapOf(rapid.StringMatching(`(same-beginning\.)?[a-z0-9ü.]{0,12}@x\.ca`), rapid.Int64Range(1, 1<<40)).Draw(t, "addresses")
+		drawn[strings.Repeat("z", 5000)] = 7
+		n := &newAddresses{}
+		for key, entry := range drawn {
+			n.add(key, foyer.EntryID(entry))
+		}
+		n.sort()
+		var keys []string
+		for _, a := range n.list {
+			key, entry := n.get(a)
+			keys = append(keys, string(key))
+			if drawn[string(key)] != int64(entry) {
+				t.Fatalf("%s means %d, want %d", key, entry, drawn[string(key)])
+			}
+		}
+		if want := slices.Sorted(maps.Keys(drawn)); !slices.Equal(keys, want) {
+			t.Fatalf("%q, want %q", keys, want)
+		}
+	})
 }

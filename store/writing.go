@@ -15,7 +15,7 @@ import (
 type batch struct {
 	claims     []claimItem
 	statements []statement
-	addresses  []newAddress
+	addresses  []addressItem
 	last       foyer.EntryID
 	err        error // working out the delta failed here
 }
@@ -23,6 +23,11 @@ type batch struct {
 type claimItem struct {
 	entry foyer.EntryID
 	write ClaimWrite
+}
+
+type addressItem struct {
+	key   string
+	entry foyer.EntryID
 }
 
 type statement struct {
@@ -106,7 +111,7 @@ func (b *batch) put(org foyer.OrgID, write *Write, entries *entryEncoder, change
 		changes.put(write.Change, b)
 	}
 	if write.Key != "" {
-		b.addresses = append(b.addresses, newAddress{key: write.Key, entry: write.ID})
+		b.addresses = append(b.addresses, addressItem{write.Key, write.ID})
 	}
 	if write.OldKey != "" {
 		const q = `UPDATE address SET alias = 1 WHERE org = $1 AND email = $2 AND entry = $3`
@@ -122,7 +127,7 @@ type writers struct {
 	t         *txn
 	org       foyer.OrgID
 	claims    map[foyer.SourceID]*claimWriter
-	addresses []newAddress
+	addresses newAddresses
 }
 
 func (w *writers) carryOut(b *batch) error {
@@ -136,7 +141,9 @@ func (w *writers) carryOut(b *batch) error {
 			return err
 		}
 	}
-	w.addresses = append(w.addresses, b.addresses...)
+	for _, a := range b.addresses {
+		w.addresses.add(a.key, a.entry)
+	}
 	return nil
 }
 
@@ -159,5 +166,5 @@ func (w *writers) finish() error {
 			return err
 		}
 	}
-	return writeAddresses(w.t, w.org, w.addresses)
+	return writeAddresses(w.t, w.org, &w.addresses)
 }
