@@ -27,8 +27,13 @@ const (
 
 var (
 	insertEntries   = `INSERT INTO entry (` + newColumns + `) VALUES `
+	insertAddresses = `INSERT INTO address (org, email, entry, alias) VALUES `
 	upsertEntries   = `INSERT INTO entry (` + allColumns + `) VALUES `
 	onEntryConflict = ` ON CONFLICT (org, id) DO UPDATE SET ` + setExcluded(allColumns)
+
+	// An address may take the place of an alias, never that of a current email of another entry.
+	onAddressConflict = ` ON CONFLICT (org, email) DO UPDATE SET entry = excluded.entry, alias = excluded.alias
+		WHERE address.alias = 1 OR address.entry = excluded.entry`
 )
 
 // setExcluded returns "email = excluded.email, …" for all columns but the key's.
@@ -163,6 +168,7 @@ func readAddresses(t *txn, org foyer.OrgID, keys []string, yield func(key string
 // entryEncoder turns entries into statements of many rows.
 type entryEncoder struct {
 	org     foyer.OrgID
+	texts   rowTexts
 	news    []any // of newColumns
 	changed []any // of allColumns
 }
@@ -185,8 +191,9 @@ func (w *entryEncoder) put(e *foyer.Entry, isNew bool, out *batch) {
 }
 
 func (w *entryEncoder) flush(out *batch) {
-	if n := len(w.news) / countNewColumns; n > 0 {
-		out.statements = append(out.statements, statement{insertEntries + values(n, countNewColumns), w.news})
+	if len(w.news) > 0 {
+		text, args := w.texts.of(w.news, countNewColumns)
+		out.statements = append(out.statements, statement{insertEntries + text, args})
 	}
 	if n := len(w.changed) / countAllColumns; n > 0 {
 		out.statements = append(out.statements, statement{upsertEntries + values(n, countAllColumns) + onEntryConflict, w.changed})
@@ -244,10 +251,10 @@ func (n *newAddresses) sort() {
 	})
 }
 
-// writeAddresses stores addresses in the order of the index that they go into: a first load is a quarter faster for it. An address may take
-// the place of an alias, never that of a current email of another entry.
+// writeAddresses stores addresses in the order of the index that they go into: a first load is a quarter faster for it.
 func writeAddresses(t *txn, org foyer.OrgID, addresses *newAddresses) error {
 	addresses.sort()
+	var texts rowTexts
 	args := make([]any, 0, 4*addressBatch)
 	for batch := range slices.Chunk(addresses.list, addressBatch) {
 		args = args[:0]
@@ -255,9 +262,8 @@ func writeAddresses(t *txn, org foyer.OrgID, addresses *newAddresses) error {
 			key, entry := addresses.get(a)
 			args = append(args, string(org), string(key), int64(entry), int64(0))
 		}
-		written, err := t.count(`INSERT INTO address (org, email, entry, alias) VALUES `+values(len(batch), 4)+
-			` ON CONFLICT (org, email) DO UPDATE SET entry = excluded.entry, alias = excluded.alias
-			  WHERE address.alias = 1 OR address.entry = excluded.entry`, args...)
+		text, few := texts.of(args, 4)
+		written, err := t.count(insertAddresses+text+onAddressConflict, few...)
 		if err != nil {
 			return err
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"iter"
 	"runtime/debug"
+	"strconv"
+	"strings"
 
 	"foyer"
 )
@@ -167,4 +169,58 @@ func (w *writers) finish() error {
 		}
 	}
 	return writeAddresses(w.t, w.org, &w.addresses)
+}
+
+// rowTexts makes the text of many rows of values where some columns say the same in all of them, as most do of what one file brought: such a
+// value is handed to the database once. Handing it over takes longer than storing it.
+type rowTexts struct {
+	texts map[rowShape]string
+}
+
+// rowShape is how many rows there are, and a bit for each column that is the same in all.
+type rowShape struct {
+	rows int
+	same uint32
+}
+
+// maxShapes bounds how many statements are kept prepared for it.
+const maxShapes = 64
+
+// of returns the text "(?, ?), (?1, ?), …" for args, which are whole rows of so many columns, and the parameters for it, in the memory of args.
+func (r *rowTexts) of(args []any, columns int) (text string, few []any) {
+	shape := rowShape{len(args) / columns, 1<<columns - 1}
+	for i := columns; i < len(args) && shape.same != 0; i++ {
+		if column := i % columns; shape.same>>column&1 != 0 && args[i] != args[column] {
+			shape.same &^= 1 << column
+		}
+	}
+	text, known := r.texts[shape]
+	if !known && len(r.texts) >= maxShapes || shape.rows == 1 {
+		return values(shape.rows, columns), args
+	}
+	if !known {
+		text = shape.text(columns)
+		if r.texts == nil {
+			r.texts = map[rowShape]string{}
+		}
+		r.texts[shape] = text
+	}
+	few = args[:columns]
+	for i := columns; i < len(args); i++ {
+		if shape.same>>(i%columns)&1 == 0 {
+			few = append(few, args[i])
+		}
+	}
+	return text, few
+}
+
+func (s rowShape) text(columns int) string {
+	row := make([]string, columns)
+	for column := range row {
+		row[column] = "?"
+		if s.same>>column&1 != 0 {
+			row[column] = "?" + strconv.Itoa(column+1) // that of the first row
+		}
+	}
+	return values(1, columns) + strings.Repeat(", ("+strings.Join(row, ", ")+")", s.rows-1)
 }
