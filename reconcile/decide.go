@@ -13,6 +13,8 @@ import (
 // else would be disabled now, the run that is returned is held again (R22). foyer.Conflict where the run waits no more.
 func Approve(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, id foyer.RunID) (run *foyer.Run, err error) {
 	act := store.Act{Org: org, Right: foyer.DecideRuns}
+	rows := Spill{}.open()
+	defer rows.Close() // nothing in it is needed any more
 	err = s.Update(context.WithoutCancel(ctx), caller, act, func(b *store.Book) (*store.Delta, error) {
 		held, err := b.Held(id)
 		if err != nil {
@@ -26,7 +28,7 @@ func Approve(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer
 		}
 		d := Delivery{Org: org, Source: held.Source, Digest: held.Digest, covers: covers, held: id, Input: func(*foyer.Source) Input { return held }}
 		run = NewRun(s, caller, d)
-		return delta(b, d, run)
+		return delta(b, d, run, rows)
 	})
 	return run, err
 }

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
+	"strings"
 
 	"foyer"
 )
@@ -24,14 +25,20 @@ func newIDs() *ids {
 }
 
 // idOf returns the external id of a person: of its rows the last one's that has one.
-func (p *plan) idOf(person *person) (id string, line int32) {
+func (p *plan) idOf(person *person) (id string, line int32, err error) {
+	if !p.reading.hasIDs {
+		return "", 0, nil
+	}
 	for row := person.first; row >= 0; row = p.people.next[row] {
-		record := p.reading.rows.get(p.reading.pending[row].row).Unpack()
-		if record.ExternalID != "" {
-			id, line = record.ExternalID, p.reading.pending[row].line
+		packed, err := p.reading.rows.get(p.reading.pending[row].row)
+		if err != nil {
+			return "", 0, err
+		}
+		if of := packed.Unpack().ExternalID; of != "" {
+			id, line = of, p.reading.pending[row].line
 		}
 	}
-	return id, line
+	return id, line, nil
 }
 
 // lookUpIDs finds the entries that the source knows by the ids of the persons. An id that stands at two emails is ignored (R2).
@@ -42,7 +49,10 @@ func (p *plan) lookUpIDs() error {
 	}
 	byHash := map[uint64]int32{}
 	for i := range p.people.persons {
-		id, line := p.idOf(&p.people.persons[i])
+		id, line, err := p.idOf(&p.people.persons[i])
+		if err != nil {
+			return err
+		}
 		if id == "" {
 			continue
 		}
@@ -52,16 +62,24 @@ func (p *plan) lookUpIDs() error {
 			byHash[hash] = int32(i)
 			continue
 		}
-		if otherID, otherLine := p.idOf(&p.people.persons[other]); otherID == id {
-			message := fmt.Sprintf("the id stands at another email in line %d; an id is of one person, so it is ignored in this file", otherLine)
-			p.ids.ignored[int32(i)] = foyer.Problem{Line: int(line), Column: "external id", Value: id, Message: message}
-			if _, told := p.ids.ignored[other]; !told {
-				p.ids.ignored[other] = foyer.Problem{Line: int(otherLine), Column: "external id", Value: id,
-					Message: fmt.Sprintf("the id stands at another email in line %d; an id is of one person, so it is ignored in this file", line)}
-			}
+		otherID, otherLine, err := p.idOf(&p.people.persons[other])
+		if err != nil {
+			return err
+		}
+		if otherID == id {
+			p.ids.ignore(int32(i), id, line, otherLine)
+			p.ids.ignore(other, id, otherLine, line)
 		}
 	}
 	return p.lookUpKnown()
+}
+
+// ignore notes that the id of a person stands at another email in another line.
+func (x *ids) ignore(i int32, id string, line, other int32) {
+	if _, told := x.ignored[i]; !told {
+		x.ignored[i] = foyer.Problem{Line: int(line), Column: "external id", Value: strings.Clone(id),
+			Message: fmt.Sprintf("the id stands at another email in line %d; an id is of one person, so it is ignored in this file", other)}
+	}
 }
 
 func (p *plan) lookUpKnown() error {
@@ -72,7 +90,10 @@ func (p *plan) lookUpKnown() error {
 		return err
 	}
 	for i := range p.people.persons {
-		id, _ := p.idOf(&p.people.persons[i])
+		id, _, err := p.idOf(&p.people.persons[i])
+		if err != nil {
+			return err
+		}
 		if _, ignored := p.ids.ignored[int32(i)]; id == "" || ignored {
 			continue
 		}
@@ -112,8 +133,7 @@ func (p *plan) settle() error {
 	if err := p.settleAliases(taken); err != nil {
 		return err
 	}
-	p.settleIDs()
-	return nil
+	return p.settleIDs()
 }
 
 // settleAliases decides who an earlier email means. Of two earlier emails of one entry the first in the alphabet is the entry's.
@@ -124,16 +144,25 @@ func (p *plan) settleAliases(taken map[foyer.EntryID]bool) error {
 		return err
 	}
 	best := map[foyer.EntryID]string{}
+	keys := map[int32]string{}
 	for i := range w.persons {
 		person := &w.persons[i]
-		if person.alias && !other[int32(i)] && (best[person.entry] == "" || person.key < best[person.entry]) {
-			best[person.entry] = person.key
+		if !person.alias {
+			continue
+		}
+		key, err := p.reading.key(person.first)
+		if err != nil {
+			return err
+		}
+		keys[int32(i)] = strings.Clone(key)
+		if before, ok := best[person.entry]; !other[int32(i)] && (!ok || key < before) {
+			best[person.entry] = keys[int32(i)]
 		}
 	}
-	for i := range w.persons {
+	for i, key := range keys {
 		person := &w.persons[i]
-		if person.alias && (taken[person.entry] || best[person.entry] != person.key) {
-			p.ids.meant[int32(i)] = foyer.Address{Entry: person.entry, Alias: true}
+		if first, ok := best[person.entry]; taken[person.entry] || !ok || first != key {
+			p.ids.meant[i] = foyer.Address{Entry: person.entry, Alias: true}
 			person.entry, person.alias = 0, false
 		}
 	}
@@ -148,11 +177,15 @@ func (p *plan) otherByID() (map[int32]bool, error) {
 		if _, ignored := p.ids.ignored[int32(i)]; !person.alias || ignored || !p.reading.hasIDs {
 			continue
 		}
-		if id, _ := p.idOf(person); id != "" {
+		id, _, err := p.idOf(person)
+		if err != nil {
+			return nil, err
+		}
+		if id != "" {
 			if rowID[person.entry] == nil {
 				rowID[person.entry] = map[int32]string{}
 			}
-			rowID[person.entry][int32(i)] = id
+			rowID[person.entry][int32(i)] = strings.Clone(id)
 		}
 	}
 	other := map[int32]bool{}
@@ -167,18 +200,28 @@ func (p *plan) otherByID() (map[int32]bool, error) {
 }
 
 // settleIDs notes whose id is another's from now on: the email decided who the row is, and the id moves along (R2).
-func (p *plan) settleIDs() {
+func (p *plan) settleIDs() error {
 	for i, entry := range p.ids.known {
-		if person := &p.people.persons[i]; person.entry != entry {
-			p.ids.lost[entry], _ = p.idOf(person)
+		person := &p.people.persons[i]
+		if person.entry == entry {
+			continue
 		}
+		id, _, err := p.idOf(person)
+		if err != nil {
+			return err
+		}
+		p.ids.lost[entry] = strings.Clone(id)
 	}
+	return nil
 }
 
 // listingOf returns the listing of the person of that number, with what its id says.
-func (p *plan) listingOf(i int32, found *problems) *listing {
+func (p *plan) listingOf(i int32, found *problems) (*listing, error) {
 	person := &p.people.persons[i]
-	l := p.listing(person, found)
+	l, err := p.listing(person, found)
+	if err != nil {
+		return nil, err
+	}
 	l.byID, l.meant = p.ids.renamed[i], p.ids.meant[i]
 	if ignored, ok := p.ids.ignored[i]; ok {
 		l.record.ExternalID = ""
@@ -188,5 +231,5 @@ func (p *plan) listingOf(i int32, found *problems) *listing {
 		l.found = append(l.found, foyer.Problem{Line: l.line, Column: "external id", Value: l.record.ExternalID,
 			Message: fmt.Sprintf("was the id of %v; the email decides who the row is, and the id is theirs now", entry)})
 	}
-	return l
+	return l, nil
 }

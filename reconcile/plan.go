@@ -44,7 +44,7 @@ const (
 // stepBatch is how many entries are loaded at once.
 const stepBatch = 500
 
-func newPlan(b *store.Book, d Delivery, source *foyer.Source) (*plan, error) {
+func newPlan(b *store.Book, d Delivery, source *foyer.Source, rows *arena) (*plan, error) {
 	policy, err := policyOf(b, source)
 	if err != nil {
 		return nil, err
@@ -61,6 +61,7 @@ func newPlan(b *store.Book, d Delivery, source *foyer.Source) (*plan, error) {
 		claims.Forget(entry)
 	}
 	p := &plan{b: b, policy: policy, input: d.Input(source), reading: newReading(claims, b.RowKey(), b.Settings, d.NoSkip), toll: newToll()}
+	p.reading.rows = rows
 	if err := p.toll.watch(b, source.ID); err != nil {
 		return nil, err
 	}
@@ -127,7 +128,11 @@ func (p *plan) decide() error {
 	for i := range p.people.persons {
 		person := &p.people.persons[i]
 		if person.entry == 0 {
-			if !p.wasErased(int32(i)) {
+			erased, err := p.wasErased(int32(i))
+			if err != nil {
+				return err
+			}
+			if !erased {
 				p.adds = append(p.adds, int32(i))
 			}
 			continue
@@ -135,8 +140,12 @@ func (p *plan) decide() error {
 		at, claimed := p.reading.claims.Find(person.entry)
 		if claimed {
 			p.reading.lines[at] = p.reading.pending[person.first].line
-			if p.people.next[person.first] >= 0 && p.unchanged(person, at) {
-				continue
+			if p.people.next[person.first] >= 0 {
+				if same, err := p.unchanged(person, at); err != nil {
+					return err
+				} else if same {
+					continue
+				}
 			}
 		}
 		p.steps = append(p.steps, step{person.entry, int32(i)})
@@ -154,26 +163,33 @@ func (p *plan) decide() error {
 }
 
 // wasErased tells whether a person who is in no entry was erased: then they are passed over, with a warning, until somebody says otherwise (R28).
-func (p *plan) wasErased(i int32) bool {
-	person := &p.people.persons[i]
-	id := ""
-	if p.reading.hasIDs {
-		id, _ = p.idOf(person)
+func (p *plan) wasErased(i int32) (bool, error) {
+	if p.policy.erased.Empty() {
+		return false, nil
 	}
-	at := p.policy.erased.When(person.key, id)
+	person := &p.people.persons[i]
+	key, err := p.reading.key(person.first)
+	if err != nil {
+		return false, err
+	}
+	id, _, err := p.idOf(person)
+	if err != nil {
+		return false, err
+	}
+	at := p.policy.erased.When(key, id)
 	if at.IsZero() {
-		return false
+		return false, nil
 	}
 	p.reading.counts.Listed--
 	p.rowProblems.add(foyer.Problem{Line: int(p.reading.pending[person.first].line), Column: foyer.Email.Label(),
 		Message: fmt.Sprintf("is of someone who was erased on %s, and is passed over; to let them in again: foyer entry erase --forget", at.Format(time.DateOnly))})
-	return true
+	return true, nil
 }
 
 // unchanged tells whether the rows of a person are those that its claim was last applied from.
-func (p *plan) unchanged(person *person, at int) bool {
-	hash := p.listing(person, &problems{}).hash
-	return hash != (foyer.Hash{}) && hash == p.reading.claims.Hash(at)
+func (p *plan) unchanged(person *person, at int) (bool, error) {
+	l, err := p.listing(person, &problems{})
+	return err == nil && l.hash != (foyer.Hash{}) && l.hash == p.reading.claims.Hash(at), err
 }
 
 // decideAbsent finds who is claimed or hand-made and not listed, but for those whom a row with an error names (R15).
@@ -273,7 +289,12 @@ func (p *plan) writes(run *foyer.Run) iter.Seq2[*store.Write, error] {
 		}
 		id := p.b.NextEntry
 		for _, person := range p.adds {
-			w, wrong := p.policy.add(id, p.listingOf(person, &found), run.ID)
+			l, err := p.listingOf(person, &found)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			w, wrong := p.policy.add(id, l, run.ID)
 			id++
 			if v := p.toll.renamedFrom(w.Entry); v != nil {
 				wrong = append(wrong, p.proposeJoin(v, w.Entry, person))
@@ -322,7 +343,11 @@ func (p *plan) carryOut(batch []step, run foyer.RunID, found *problems, out func
 		case lostID:
 			w = p.policy.draftOf(k, run).settle()
 		default:
-			w, wrong = p.policy.list(k, p.listingOf(step.why, found), run)
+			l, err := p.listingOf(step.why, found)
+			if err != nil {
+				return err
+			}
+			w, wrong = p.policy.list(k, l, run)
 		}
 		if !out(e, w, wrong, step.why) {
 			return errStopped

@@ -50,7 +50,7 @@ type driver struct {
 	t      *testing.T
 	store  *store.Store
 	model  *model
-	orgs   [2]foyer.OrgID // the second one skips no row
+	orgs   [2]foyer.OrgID // the second one skips no row, and keeps none in memory
 	active []modelSource  // those that deliver in this sequence: with few the same files come back
 	last   map[foyer.SourceID]map[string]foyer.Row
 	digest map[foyer.SourceID][32]byte // of the last upload applied
@@ -226,7 +226,7 @@ func (d *driver) upload() {
 	digest := sha256.Sum256(fmt.Append(nil, file))
 	want, refused, ok := d.model.sync(src, file)
 	for i, org := range d.orgs {
-		run, err := reconcile.Run(d.t.Context(), d.store, operator, reconcile.Delivery{Org: org, Source: src.id, Digest: digest[:], NoSkip: i == 1,
+		run, err := reconcile.Run(d.t.Context(), d.store, operator, reconcile.Delivery{Org: org, Source: src.id, Digest: digest[:], NoSkip: i == 1, Spill: reconcile.Spill{Memory: i},
 			Input: func(*foyer.Source) reconcile.Input { return file }})
 		if !ok {
 			if err == nil || foyer.KindOf(err) != refused {

@@ -18,7 +18,7 @@ type reading struct {
 	index    hashIndex
 	next     int // the claim expected next: files keep their order
 	pending  []pendingRow
-	rows     arena
+	rows     *arena
 	bad      []badRow
 	counts   foyer.Counts
 	problems problems
@@ -32,9 +32,9 @@ type reading struct {
 
 // pendingRow is a row that is looked at, in few bytes: on a first load there are as many as rows.
 type pendingRow struct {
-	row  rowRef
-	line int32
-	hash foyer.Hash
+	row    rowRef
+	line   int32
+	noHash bool // its hash must not be kept: it is to be looked at again next time
 }
 
 // badRow is what a row with an error says about whom it names (R15).
@@ -77,8 +77,37 @@ func (r *reading) read(row *foyer.Row) error {
 	if r.seen(hash, row.Line) {
 		return nil
 	}
-	r.pending = append(r.pending, pendingRow{r.rows.add(r.hashed[r.prefix:]), int32(row.Line), hash})
-	return nil
+	return r.keep(row.Line, hash == foyer.Hash{})
+}
+
+// keep makes the row that was hashed last a pending one.
+func (r *reading) keep(line int, noHash bool) error {
+	ref, err := r.rows.add(r.hashed[r.prefix:])
+	r.pending = append(r.pending, pendingRow{ref, int32(line), noHash})
+	return err
+}
+
+// row returns a pending row: what it says, and its hash; zero where that must not be kept.
+func (r *reading) row(i int32) (foyer.Record, foyer.Hash, error) {
+	packed, err := r.rows.get(r.pending[i].row)
+	if err != nil {
+		return foyer.Record{}, foyer.Hash{}, err
+	}
+	if r.pending[i].noHash {
+		return packed.Unpack(), foyer.Hash{}, nil
+	}
+	r.hashed = append(r.hashed[:r.prefix], packed...)
+	return packed.Unpack(), r.sum(), nil
+}
+
+// key returns the key of the email of a pending row, which was found to be one.
+func (r *reading) key(i int32) (string, error) {
+	packed, err := r.rows.get(r.pending[i].row)
+	if err != nil {
+		return "", err
+	}
+	key, err := match.Email(packed.Unpack().Values[foyer.Email])
+	return string(key), err
 }
 
 // checkOffice notes the first office that is no site: it says nothing, with one warning each time (R14).
@@ -172,39 +201,6 @@ func (x hashIndex) find(claims *store.Claims, hash foyer.Hash) (int, bool) {
 		}
 	}
 	return 0, false
-}
-
-// arena keeps many packed rows in few pieces of memory.
-type arena struct {
-	sealed []string
-	open   []byte
-}
-
-// arenaPiece is the size of a piece of memory of an arena, in bytes.
-const arenaPiece = 1 << 20
-
-type rowRef struct{ piece, at, size uint32 }
-
-func (a *arena) add(row []byte) rowRef {
-	if len(a.open) > 0 && len(a.open)+len(row) > arenaPiece {
-		a.seal()
-	}
-	if a.open == nil {
-		a.open = make([]byte, 0, arenaPiece)
-	}
-	ref := rowRef{uint32(len(a.sealed)), uint32(len(a.open)), uint32(len(row))}
-	a.open = append(a.open, row...)
-	return ref
-}
-
-// seal makes all rows added so far readable.
-func (a *arena) seal() {
-	a.sealed = append(a.sealed, string(a.open))
-	a.open = a.open[:0]
-}
-
-func (a *arena) get(ref rowRef) foyer.Packed {
-	return foyer.Packed(a.sealed[ref.piece][ref.at : ref.at+ref.size])
 }
 
 // problems collects what was wrong with rows: all are counted, the first are kept, errors before warnings.

@@ -36,9 +36,19 @@ type Delivery struct {
 	Strict  bool                      // a row with an error refuses the delivery, and so does what would be held
 	NoSkip  bool                      // look at every row, whatever its hash (for tests of R17)
 	Request store.Request             // so that it is applied once however often it is sent
+	Spill   Spill                     // where rows wait that do not fit into memory
 	covers  []foyer.EntryID           // whom the approval of a held run covers; nil: it is none
 	held    foyer.RunID               // that run
 }
+
+// Spill says where the rows wait that are to be applied.
+type Spill struct {
+	Dir    string // of the file for those that do not fit into memory; empty: the system's folder for temporary files
+	Memory int    // how many bytes of rows may wait in memory; 0: 16 MiB
+}
+
+// open returns room for the rows. It must be closed.
+func (s Spill) open() *arena { return &arena{dir: s.Dir, budget: s.Memory} }
 
 // Run applies a delivery, or tries it where it is a dry run, and returns the run. Its status is foyer.Held where the guard wants a person to decide: then
 // nothing was changed. A delivery that is refused is an error of a kind other than foyer.Internal and foyer.Busy; it is recorded as a run
@@ -47,11 +57,13 @@ type Delivery struct {
 // When Run returns nil and it is no dry run, everything is on disk. It does not stop when ctx ends once it has begun to write.
 func Run(ctx context.Context, s *store.Store, caller foyer.Caller, d Delivery) (*foyer.Run, error) {
 	run := NewRun(s, caller, d)
+	rows := d.Spill.open()
+	defer rows.Close() // nothing in it is needed any more
 	if d.DryRun {
-		return run, s.Preview(ctx, caller, d.Org, d.Source, func(b *store.Book) error { return try(b, d, run) })
+		return run, s.Preview(ctx, caller, d.Org, d.Source, func(b *store.Book) error { return try(b, d, run, rows) })
 	}
 	ctx = context.WithoutCancel(ctx)
-	err := s.Update(ctx, caller, d.act(), func(b *store.Book) (*store.Delta, error) { return delta(b, d, run) })
+	err := s.Update(ctx, caller, d.act(), func(b *store.Book) (*store.Delta, error) { return delta(b, d, run, rows) })
 	if err == nil {
 		return run, nil
 	}
@@ -108,12 +120,12 @@ func Refuse(ctx context.Context, s *store.Store, caller foyer.Caller, d Delivery
 }
 
 // try makes a plan and counts what it would do; the run is held where the guard would hold it.
-func try(b *store.Book, d Delivery, run *foyer.Run) error {
-	return tryDelta(delta(b, d, run))
+func try(b *store.Book, d Delivery, run *foyer.Run, rows *arena) error {
+	return tryDelta(delta(b, d, run, rows))
 }
 
-// delta plans a delivery on the book as it is.
-func delta(b *store.Book, d Delivery, run *foyer.Run) (*store.Delta, error) {
+// delta plans a delivery on the book as it is. rows must stay open until what it returns is written.
+func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta, error) {
 	run.Counts, run.Problems, run.Hold, run.Status, run.Message, run.Replays = foyer.Counts{}, nil, nil, foyer.Applied, "", 0
 	source, err := sourceOf(b, d.Source)
 	if err != nil {
@@ -139,7 +151,10 @@ func delta(b *store.Book, d Delivery, run *foyer.Run) (*store.Delta, error) {
 			return nil, err
 		}
 	}
-	plan, err := newPlan(b, d, source)
+	if err := rows.reset(); err != nil {
+		return nil, err
+	}
+	plan, err := newPlan(b, d, source, rows)
 	if err != nil {
 		return nil, err
 	}

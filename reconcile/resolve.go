@@ -6,23 +6,26 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strings"
 
 	"foyer"
 	"foyer/match"
 )
 
-// person is one email of a delivery, and whom it means.
+// person is one email of a delivery, and whom it means. Its key is made again from its first row where it is asked for: of a first load
+// there are as many as rows.
 type person struct {
-	key     string
-	first   int32 // the pending row that names it first
-	last    int32 // and last
+	hash    uint32 // of the key
+	first   int32  // the pending row that names it first
+	last    int32  // and last
+	alias   bool   // by an earlier email of the entry
+	partial bool   // another row of it had an error
 	entry   foyer.EntryID
-	alias   bool // by an earlier email of the entry
-	partial bool // another row of it had an error
 }
 
 // people are the persons of the pending rows: by row, and by email.
 type people struct {
+	reading *reading
 	persons []person
 	next    []int32 // of each pending row the next row of the same person; -1: none; dropped: it has an error
 	table   []int32 // open-addressing table of person + 1 by the email's key
@@ -38,7 +41,9 @@ const dropped = -2
 // rows say together is not what was applied.
 func (p *plan) resolve() error {
 	for {
-		p.reading.rows.seal()
+		if err := p.reading.rows.seal(); err != nil {
+			return err
+		}
 		if err := p.gather(); err != nil {
 			return err
 		}
@@ -56,13 +61,14 @@ func (p *plan) resolve() error {
 			return err
 		}
 	}
+	p.people.table = nil
 	return p.settle()
 }
 
 // gather makes persons of the pending rows.
 func (p *plan) gather() error {
 	r := p.reading
-	w := &people{seed: maphash.MakeSeed(), present: map[foyer.EntryID]bool{}, next: make([]int32, len(r.pending))}
+	w := &people{reading: r, seed: maphash.MakeSeed(), present: map[foyer.EntryID]bool{}, next: make([]int32, len(r.pending))}
 	size := 16
 	for size < 2*len(r.pending) {
 		size *= 2
@@ -72,7 +78,11 @@ func (p *plan) gather() error {
 	p.people, p.rowProblems, p.bad = w, problems{}, nil
 	for i := range r.pending {
 		w.next[i] = -1
-		record := r.rows.get(r.pending[i].row).Unpack()
+		packed, err := r.rows.get(r.pending[i].row)
+		if err != nil {
+			return err
+		}
+		record := packed.Unpack()
 		key, problem := p.check(&record)
 		if problem != nil {
 			problem.Line, problem.Error = int(r.pending[i].line), true
@@ -81,7 +91,9 @@ func (p *plan) gather() error {
 			p.addBad(key, &record)
 			continue
 		}
-		w.add(int32(i), key)
+		if err := w.add(int32(i), key); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -110,35 +122,46 @@ func (p *plan) check(record *foyer.Record) (string, *foyer.Problem) {
 
 // addBad notes whom a pending row with an error names.
 func (p *plan) addBad(key string, record *foyer.Record) {
-	b := badRow{externalID: record.ExternalID, name: foyer.FullName(record.Values[foyer.DisplayName], record.Values[foyer.FirstName], record.Values[foyer.LastName])}
+	name := foyer.FullName(record.Values[foyer.DisplayName], record.Values[foyer.FirstName], record.Values[foyer.LastName])
+	b := badRow{externalID: strings.Clone(record.ExternalID), name: strings.Clone(name)} // the rows' memory is large
 	if key != "" {
-		b.emails = []string{key}
+		b.emails = []string{strings.Clone(key)}
 	}
 	p.bad = append(p.bad, b)
 }
 
 // add enters a pending row.
-func (w *people) add(row int32, key string) {
-	at, found := w.find(key)
+func (w *people) add(row int32, key string) error {
+	slot, found, err := w.find(key)
+	if err != nil {
+		return err
+	}
 	if found == nil {
-		w.persons = append(w.persons, person{key: key, first: row, last: row})
-		w.table[at] = int32(len(w.persons))
-		return
+		w.persons = append(w.persons, person{hash: w.hash(key), first: row, last: row})
+		w.table[slot] = int32(len(w.persons))
+		return nil
 	}
 	w.next[found.last] = row
 	found.last = row
+	return nil
 }
 
+func (w *people) hash(key string) uint32 { return uint32(maphash.String(w.seed, key) >> 32) }
+
 // find returns the person of a key, or nil and the slot of the table where it belongs.
-func (w *people) find(key string) (slot uint64, found *person) {
+func (w *people) find(key string) (slot uint64, found *person, err error) {
 	mask := uint64(len(w.table) - 1)
-	slot = maphash.String(w.seed, key) & mask
-	for ; w.table[slot] != 0; slot = (slot + 1) & mask {
-		if person := &w.persons[w.table[slot]-1]; person.key == key {
-			return slot, person
+	sum := maphash.String(w.seed, key)
+	for slot = sum & mask; w.table[slot] != 0; slot = (slot + 1) & mask {
+		person := &w.persons[w.table[slot]-1]
+		if person.hash != uint32(sum>>32) {
+			continue
+		}
+		if its, err := w.reading.key(person.first); err != nil || its == key {
+			return slot, person, err
 		}
 	}
-	return slot, nil
+	return slot, nil, nil
 }
 
 // lookUpBatch is how many emails are looked up at once.
@@ -146,16 +169,22 @@ const lookUpBatch = 10_000
 
 // lookUp finds the entries that the emails mean, of good rows and of bad ones.
 func (p *plan) lookUp() error {
-	w := p.people
-	keys := make([]string, 0, lookUpBatch)
-	for batch := range slices.Chunk(w.persons, lookUpBatch) {
+	keys, byKey := make([]string, 0, lookUpBatch), map[string]*person{}
+	for batch := range slices.Chunk(p.people.persons, lookUpBatch) {
+		if p.b.NextEntry == 1 {
+			break // the book is empty
+		}
 		keys = keys[:0]
+		clear(byKey)
 		for i := range batch {
-			keys = append(keys, batch[i].key)
+			key, err := p.reading.key(batch[i].first)
+			if err != nil {
+				return err
+			}
+			keys, byKey[key] = append(keys, key), &batch[i]
 		}
 		err := p.b.Addresses(keys, func(key string, a foyer.Address) {
-			_, person := w.find(key)
-			person.entry, person.alias = a.Entry, a.Alias
+			byKey[key].entry, byKey[key].alias = a.Entry, a.Alias
 		})
 		if err != nil {
 			return err
@@ -191,7 +220,11 @@ func (p *plan) lookUpBad() error {
 			if err != nil {
 				continue
 			}
-			if _, person := w.find(string(key)); person != nil {
+			_, person, err := w.find(string(key))
+			if err != nil {
+				return err
+			}
+			if person != nil {
 				person.partial, named = true, true
 			}
 			if a, ok := found[string(key)]; ok {
@@ -242,11 +275,11 @@ func (p *plan) seenTwice() (lines []int32) {
 func (p *plan) readAgain(lines []int32) error {
 	r := p.reading
 	_, err := p.input.Rows(func(row *foyer.Row) error {
-		if _, wanted := slices.BinarySearch(lines, int32(row.Line)); wanted {
-			r.hashed = row.AppendPacked(r.hashed[:r.prefix])
-			r.pending = append(r.pending, pendingRow{r.rows.add(r.hashed[r.prefix:]), int32(row.Line), r.sum()})
+		if _, wanted := slices.BinarySearch(lines, int32(row.Line)); !wanted {
+			return nil
 		}
-		return nil
+		r.hashed = row.AppendPacked(r.hashed[:r.prefix])
+		return r.keep(row.Line, false)
 	})
 	slices.SortFunc(r.pending, func(a, b pendingRow) int { return cmp.Compare(a.line, b.line) })
 	return err
@@ -255,41 +288,52 @@ func (p *plan) readAgain(lines []int32) error {
 // listing returns what the rows of a person say together: of each field the last value that is not empty (R16).
 //
 // What is wrong with the rows taken together goes to found.
-func (p *plan) listing(person *person, found *problems) *listing {
+func (p *plan) listing(person *person, found *problems) (*listing, error) {
 	r := p.reading
 	row := person.first
-	l := &listing{key: person.key, alias: person.alias, partial: person.partial, line: int(r.pending[row].line), hash: r.pending[row].hash}
-	l.record = r.rows.get(r.pending[row].row).Unpack()
+	l := &listing{alias: person.alias, partial: person.partial, line: int(r.pending[row].line)}
+	var err error
+	if l.record, l.hash, err = r.row(row); err != nil {
+		return nil, err
+	}
+	key, err := match.Email(l.record.Values[foyer.Email])
+	if err != nil {
+		return nil, err // not so: it was checked when the row was gathered
+	}
+	l.key = string(key)
 	l.sites = p.sitesOf(&l.record)
 	if p.people.next[row] < 0 {
 		if l.partial {
 			l.hash = foyer.Hash{}
 		}
-		return l
+		return l, nil
 	}
 	hashes := append([]byte{}, l.hash[:]...)
 	lineOf := map[foyer.SiteID]int{}
 	sameSite(lineOf, l.sites, l.line)
 	clean := l.hash != (foyer.Hash{}) && !l.partial
 	for row = p.people.next[row]; row >= 0; row = p.people.next[row] {
-		next := &r.pending[row]
-		record := r.rows.get(next.row).Unpack()
+		record, hash, err := r.row(row)
+		if err != nil {
+			return nil, err
+		}
+		line := int(r.pending[row].line)
 		sites := p.sitesOf(&record)
-		clean = clean && next.hash != (foyer.Hash{})
-		if earlier := sameSite(lineOf, sites, int(next.line)); earlier != 0 {
+		clean = clean && hash != (foyer.Hash{})
+		if earlier := sameSite(lineOf, sites, line); earlier != 0 {
 			clean = false
-			found.add(twice(l.key, earlier, int(next.line)))
+			found.add(twice(l.key, earlier, line))
 		}
 		overlay(&l.record, &record)
 		l.sites = union(l.sites, sites)
-		hashes = append(hashes, next.hash[:]...)
+		hashes = append(hashes, hash[:]...)
 	}
 	l.hash = foyer.Hash{}
 	if clean {
 		sum := sha256.Sum256(hashes)
 		l.hash = foyer.Hash(sum[:])
 	}
-	return l
+	return l, nil
 }
 
 func twice(key string, earlier, line int) foyer.Problem {

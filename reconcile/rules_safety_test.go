@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -413,4 +414,22 @@ func TestR26_EditThatChangesNothingIsNoAct(t *testing.T) {
 	if rows := written(before, f.dump()); len(rows) > 0 {
 		t.Errorf("wrote %s", strings.Join(rows, "\n"))
 	}
+}
+
+func TestR18_RowsThatCannotBeKeptChangeNothing(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL,TITLE\nann@x.ca,Chief\n")
+	before := f.dump()
+	d := reconcile.Delivery{Source: f.hr, Spill: reconcile.Spill{Dir: filepath.Join(f.dir, "gone"), Memory: 1}}
+	_, err := f.deliver(d, "EMAIL,TITLE\nann@x.ca,Cook\nbob@x.ca,\n")
+	if foyer.KindOf(err) != foyer.Busy || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("error %v, want that it is to be tried again", err)
+	}
+	if !maps.Equal(before, f.dump()) {
+		t.Error("the database changed")
+	}
+	d.Spill.Dir = f.dir
+	_, err = f.deliver(d, "EMAIL,TITLE\nann@x.ca,Cook\nbob@x.ca,\n")
+	f.must(err)
+	f.value("ann@x.ca", foyer.Title, "Cook")
 }

@@ -42,7 +42,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 		return s.refuse(r, caller, d, err)
 	}
 	defer file.Close()
-	d.Digest = file.digest.Sum(nil)
+	d.Digest, d.Spill.Dir = file.digest.Sum(nil), s.SpoolDir
 	d.Input = func(source *foyer.Source) reconcile.Input {
 		return &csvInput{file: file, options: csvfile.Options{Windows1252: source.Windows1252, Headers: source.Headers, Limits: s.Limits.CSV}}
 	}

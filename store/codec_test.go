@@ -1,8 +1,10 @@
 package store
 
 import (
+	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -223,4 +225,70 @@ func normal(c *foyer.Change) foyer.Change {
 		n.Claims = append(n.Claims, claim)
 	}
 	return n
+}
+
+// TestNewAddresses_ComeBackInTheOrderOfTheIndex holds them against a sorted map: keys that begin alike, that are longer than a piece, and none.
+func TestNewAddresses_ComeBackInTheOrderOfTheIndex(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		drawn := rapid.MapOf(rapid.StringMatching(`(same-beginning\.)?[a-z0-9ü.]{0,12}@x\.ca`), rapid.Int64Range(1, 1<<40)).Draw(t, "addresses")
+		drawn[strings.Repeat("z", 5000)] = 7
+		n := &newAddresses{}
+		for key, entry := range drawn {
+			n.add(key, foyer.EntryID(entry))
+		}
+		n.sort()
+		var keys []string
+		for _, a := range n.list {
+			key, entry := n.get(a)
+			keys = append(keys, string(key))
+			if drawn[string(key)] != int64(entry) {
+				t.Fatalf("%s means %d, want %d", key, entry, drawn[string(key)])
+			}
+		}
+		if want := slices.Sorted(maps.Keys(drawn)); !slices.Equal(keys, want) {
+			t.Fatalf("%q, want %q", keys, want)
+		}
+	})
+}
+
+// TestRowTexts_StoreWhatValuesStore holds that rows of which columns are the same in all are stored as if each value had been handed over.
+func TestRowTexts_StoreWhatValuesStore(t *testing.T) {
+	s := openTest(t)
+	if _, err := s.write.Exec(`CREATE TABLE few (a, b, c); CREATE TABLE all_of_them (a, b, c)`); err != nil {
+		t.Fatal(err)
+	}
+	var texts rowTexts
+	rapid.Check(t, func(t *rapid.T) {
+		rows := rapid.IntRange(1, 30).Draw(t, "rows")
+		kinds := rapid.IntRange(0, 7).Draw(t, "columns that differ")
+		var args []any
+		for row := range rows {
+			for column, value := range []any{"text", int64(7), ""} {
+				if kinds>>column&1 != 0 && rapid.Bool().Draw(t, "differs") {
+					value = int64(row)
+				}
+				args = append(args, value)
+			}
+		}
+		if _, err := s.write.Exec(`DELETE FROM few; DELETE FROM all_of_them`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.write.Exec(`INSERT INTO all_of_them VALUES `+values(rows, 3), args...); err != nil {
+			t.Fatal(err)
+		}
+		room := len(texts.texts) < maxShapes
+		text, few := texts.of(slices.Clone(args), 3)
+		if room && kinds == 0 && len(few) != 3 {
+			t.Fatalf("%d parameters for rows that are all the same", len(few))
+		}
+		if _, err := s.write.Exec(`INSERT INTO few VALUES `+text, few...); err != nil {
+			t.Fatal(err)
+		}
+		var differ, count int
+		err := s.write.QueryRow(`SELECT count(*), sum(f.a IS NOT l.a OR f.b IS NOT l.b OR f.c IS NOT l.c OR typeof(f.a) <> typeof(l.a))
+			FROM few f JOIN all_of_them l ON f.rowid = l.rowid`).Scan(&count, &differ)
+		if err != nil || count != rows || differ != 0 {
+			t.Fatalf("%d rows, %d of them differ, want %d and none: %v", count, differ, rows, err)
+		}
+	})
 }

@@ -499,9 +499,12 @@ func (b *Book) Erased(source foyer.SourceID) (*Erased, error) {
 	return e, err
 }
 
+// Empty tells whether nobody was erased.
+func (e *Erased) Empty() bool { return e == nil || len(e.at) == 0 }
+
 // When returns when the person of an email's key or of the source's id was erased; zero where nobody was.
 func (e *Erased) When(key, id string) time.Time {
-	if e == nil || len(e.at) == 0 {
+	if e.Empty() {
 		return time.Time{}
 	}
 	if at, ok := e.at[string(e.b.store.erasedHash(e.b.Org.ID, key))]; ok || id == "" {

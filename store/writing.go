@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"iter"
 	"runtime/debug"
+	"strconv"
+	"strings"
 
 	"foyer"
 )
@@ -15,7 +17,7 @@ import (
 type batch struct {
 	claims     []claimItem
 	statements []statement
-	addresses  []newAddress
+	addresses  []addressItem
 	emails     []foyer.EmailChange
 	ids        []idItem
 	last       foyer.EntryID
@@ -25,6 +27,11 @@ type batch struct {
 type claimItem struct {
 	entry foyer.EntryID
 	write ClaimWrite
+}
+
+type addressItem struct {
+	key   string
+	entry foyer.EntryID
 }
 
 type idItem struct {
@@ -113,7 +120,7 @@ func (b *batch) put(org foyer.OrgID, write *Write, entries *entryEncoder, change
 		changes.put(write.Change, b)
 	}
 	if write.Key != "" {
-		b.addresses = append(b.addresses, newAddress{key: write.Key, entry: write.ID})
+		b.addresses = append(b.addresses, addressItem{write.Key, write.ID})
 	}
 	b.emails = append(b.emails, write.Emails...)
 	for _, id := range write.IDs {
@@ -131,7 +138,7 @@ type writers struct {
 	t         *txn
 	org       foyer.OrgID
 	claims    map[foyer.SourceID]*claimWriter
-	addresses []newAddress
+	addresses newAddresses
 	emails    []foyer.EmailChange
 	ids       []idItem
 }
@@ -147,7 +154,9 @@ func (w *writers) carryOut(b *batch) error {
 			return err
 		}
 	}
-	w.addresses = append(w.addresses, b.addresses...)
+	for _, a := range b.addresses {
+		w.addresses.add(a.key, a.entry)
+	}
 	w.emails = append(w.emails, b.emails...)
 	w.ids = append(w.ids, b.ids...)
 	return nil
@@ -178,5 +187,59 @@ func (w *writers) finish() error {
 	if err := changeIDs(w.t, w.org, w.ids); err != nil {
 		return err
 	}
-	return writeAddresses(w.t, w.org, w.addresses)
+	return writeAddresses(w.t, w.org, &w.addresses)
+}
+
+// rowTexts makes the text of many rows of values where some columns say the same in all of them, as most do of what one file brought: such a
+// value is handed to the database once. Handing it over takes longer than storing it.
+type rowTexts struct {
+	texts map[rowShape]string
+}
+
+// rowShape is how many rows there are, and a bit for each column that is the same in all.
+type rowShape struct {
+	rows int
+	same uint32
+}
+
+// maxShapes bounds how many statements are kept prepared for it.
+const maxShapes = 64
+
+// of returns the text "(?, ?), (?1, ?), …" for args, which are whole rows of so many columns, and the parameters for it, in the memory of args.
+func (r *rowTexts) of(args []any, columns int) (text string, few []any) {
+	shape := rowShape{len(args) / columns, 1<<columns - 1}
+	for i := columns; i < len(args) && shape.same != 0; i++ {
+		if column := i % columns; shape.same>>column&1 != 0 && args[i] != args[column] {
+			shape.same &^= 1 << column
+		}
+	}
+	text, known := r.texts[shape]
+	if !known && len(r.texts) >= maxShapes || shape.rows == 1 {
+		return values(shape.rows, columns), args
+	}
+	if !known {
+		text = shape.text(columns)
+		if r.texts == nil {
+			r.texts = map[rowShape]string{}
+		}
+		r.texts[shape] = text
+	}
+	few = args[:columns]
+	for i := columns; i < len(args); i++ {
+		if shape.same>>(i%columns)&1 == 0 {
+			few = append(few, args[i])
+		}
+	}
+	return text, few
+}
+
+func (s rowShape) text(columns int) string {
+	row := make([]string, columns)
+	for column := range row {
+		row[column] = "?"
+		if s.same>>column&1 != 0 {
+			row[column] = "?" + strconv.Itoa(column+1) // that of the first row
+		}
+	}
+	return values(1, columns) + strings.Repeat(", ("+strings.Join(row, ", ")+")", s.rows-1)
 }
