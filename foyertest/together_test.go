@@ -54,8 +54,9 @@ func TestR19_FiftyUploadsAtOnce(t *testing.T) {
 		delete(files, string(run.Digest)) // once
 		again.Upload(t, file)
 	}
+	book := again.Book(t)
 	for e := range maps.Values(f.Book(t)) {
-		other := again.Book(t)[e.Values[foyer.Email]]
+		other := book[e.Values[foyer.Email]]
 		if other == nil || other.Values != e.Values || other.Enabled != e.Enabled || other.Reason != e.Reason || !slices.Equal(other.Sites, e.Sites) || other.LastRun != e.LastRun {
 			t.Errorf("%+v\none after the other: %+v", e, other)
 		}
