@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -85,6 +86,7 @@ type orgFlag struct {
 type siteCmd struct {
 	Create siteCreateCmd `cmd:"" help:"Make a site."`
 	List   siteListCmd   `cmd:"" help:"List the sites."`
+	Edit   siteEditCmd   `cmd:"" help:"Rename a site, or change its aliases."`
 }
 
 type siteJSON struct {
@@ -115,6 +117,41 @@ func (c *siteCreateCmd) Run(a *app) error {
 		}
 		a.printf("Made the site %s.", site.Name)
 		return nil
+	})
+}
+
+type siteEditCmd struct {
+	orgFlag
+	Site        string   `arg:"" help:"Name, alias or id of the site."`
+	Name        string   `help:"A new name; the old one stays as an alias." placeholder:"NAME"`
+	Alias       []string `help:"A further name that the SITE column may use; may be given more than once." sep:"none" placeholder:"NAME"`
+	RemoveAlias []string `help:"A name that it may use no more." sep:"none" placeholder:"NAME"`
+}
+
+// Run changes a site.
+func (c *siteEditCmd) Run(a *app) error {
+	return a.withOrg(c.Org, func(o *opened, org foyer.Org) error {
+		_, sites, err := a.siteNames(o, org)
+		if err != nil {
+			return err
+		}
+		id, err := findSite(sites, c.Site)
+		if err != nil {
+			return err
+		}
+		site, err := o.EditSite(a.ctx, o.operator, org.ID, id, func(s *foyer.Site) {
+			if c.Name != "" {
+				s.Name = strings.TrimSpace(c.Name)
+			}
+			s.Aliases = append(s.Aliases, c.Alias...)
+			for _, gone := range c.RemoveAlias {
+				s.Aliases = slices.DeleteFunc(s.Aliases, func(alias string) bool { return match.Fold(alias) == match.Fold(gone) })
+			}
+		})
+		if err != nil {
+			return err
+		}
+		return a.said(toSiteJSON(site), "The site is %s, also called: %s.", site.Name, dash(strings.Join(site.Aliases, ", ")))
 	})
 }
 
