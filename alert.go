@@ -40,6 +40,7 @@ const (
 	AlertReplayed   AlertKind = "replayed"    // an old file was applied again
 	AlertKeyExpires AlertKind = "key_expires" // a key ends soon
 	AlertKeyEnded   AlertKind = "key_ended"   // a key was used after its end
+	AlertKeyLeaked  AlertKind = "key_leaked"  // a key's secret was sent in a URL
 )
 
 // AlertCause returns the cause of an alert of a kind about a source: "held:S-1".

@@ -74,6 +74,7 @@ type Caller struct {
 	Name     string // "key fk_…", "operator root": the actor in runs and audit
 	Org      OrgID  // of a key: its organization, and no other
 	Key      KeyID
+	Secret   int      // the number of the key's secret that was presented
 	Source   SourceID // of a key: its source, and no other
 	Scopes   Scopes
 	Address  netip.Addr // invalid: this machine's command line
@@ -83,8 +84,8 @@ type Caller struct {
 func Operator(name string) Caller { return Caller{operator: true, Name: "operator " + name} }
 
 // KeyCaller is the caller that presents a key, or a token got with it. Scopes may narrow the key's, never widen them.
-func KeyCaller(org OrgID, k *Key, scopes Scopes, from netip.Addr) Caller {
-	return Caller{Name: "key " + string(k.ID), Org: org, Key: k.ID, Source: k.Source, Scopes: scopes & k.Scopes, Address: from}
+func KeyCaller(org OrgID, k *Key, secret int, scopes Scopes, from netip.Addr) Caller {
+	return Caller{Name: "key " + string(k.ID), Org: org, Key: k.ID, Secret: secret, Source: k.Source, Scopes: scopes & k.Scopes, Address: from}
 }
 
 // May returns nil when the caller has the right in the organization; else an Error: NotFound where the organization is not the

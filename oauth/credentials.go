@@ -68,10 +68,17 @@ type Credentials struct {
 
 // NewCredentials makes a client id and secret for an organization.
 func (a *Authority) NewCredentials(org foyer.OrgID) Credentials {
-	id, secret := make([]byte, keyRandom), make([]byte, secretRandom)
+	id := make([]byte, keyRandom)
 	rand.Read(id)
-	rand.Read(secret)
-	c := Credentials{ID: foyer.KeyID(compose(keyPrefix, org, id)), Secret: compose(secretPrefix, org, secret)}
-	c.SecretMAC = a.secretMAC(c.ID, c.Secret)
+	c := Credentials{ID: foyer.KeyID(compose(keyPrefix, org, id))}
+	c.Secret, c.SecretMAC = a.NewSecret(org, c.ID)
 	return c
+}
+
+// NewSecret makes a further secret for a client id.
+func (a *Authority) NewSecret(org foyer.OrgID, id foyer.KeyID) (secret string, mac []byte) {
+	random := make([]byte, secretRandom)
+	rand.Read(random)
+	secret = compose(secretPrefix, org, random)
+	return secret, a.secretMAC(id, secret)
 }

@@ -14,6 +14,7 @@ import (
 	"encoding/binary"
 	"log/slog"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -32,8 +33,11 @@ type Authority struct {
 	secretKey []byte
 	tokenKey  []byte
 	touched   sync.Map // foyer.KeyID -> time.Time of the use noted last
-	ended     sync.Map // the same, of uses after the key's end
+	ended     sync.Map // the same of keys that have ended
+	leaked    sync.Map // the same of secrets in URLs
 	notes     sync.WaitGroup
+	failures  failures
+	counts    counts
 }
 
 // New returns the authority over a store's keys.
@@ -42,7 +46,14 @@ func New(s *store.Store, v *vault.Vault, log *slog.Logger) *Authority {
 }
 
 // Close waits until what is to be noted of keys' uses is written.
-func (a *Authority) Close() { a.notes.Wait() }
+func (a *Authority) Close() {
+	a.notes.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if err := a.Flush(ctx); err != nil {
+		a.log.Warn("the counts of tokens could not be noted", "error", err)
+	}
+}
 
 // secretMAC returns what is stored of a secret. It is bound to the key's id.
 func (a *Authority) secretMAC(id foyer.KeyID, secret string) []byte {
@@ -53,6 +64,13 @@ func (a *Authority) secretMAC(id foyer.KeyID, secret string) []byte {
 	return mac.Sum(nil)
 }
 
+// Client is who asks for a token: what it presents, from where, and with which program.
+type Client struct {
+	ID, Secret string
+	From       netip.Addr
+	Agent      string
+}
+
 // Token is an issued token.
 type Token struct {
 	Text   string
@@ -60,31 +78,15 @@ type Token struct {
 	Expiry time.Duration // from now
 }
 
-// errClient is the one answer to an unknown id, a wrong secret, and a key that ended: it does not tell which.
-var errClient = foyer.Errorf(foyer.Unauthenticated, "the client id or secret is wrong, or the key has expired or been revoked")
+// errClient is the one answer to an unknown id, a wrong secret, a key that ended, and an address that is not allowed: it does not tell which.
+var errClient = foyer.Errorf(foyer.Unauthenticated, "the client id or secret is wrong, the key has expired or been revoked, or it may not be used from this address")
 
-// Issue returns a token for a client id and secret. Scopes narrow those of the key; 0 asks for all. The error is of kind
-// foyer.Unauthenticated (invalid_client), foyer.Forbidden (invalid_scope), or the store's.
-func (a *Authority) Issue(ctx context.Context, id, secret string, scopes foyer.Scopes) (Token, error) {
-	now := a.store.Now()
-	org, known := OrgOf(foyer.KeyID(id))
-	var key foyer.Key
-	var stored []byte
-	if known {
-		var err error
-		key, stored, err = a.store.LookupKey(ctx, org, foyer.KeyID(id))
-		if err != nil && foyer.KindOf(err) != foyer.NotFound {
-			return Token{}, err
-		}
-	}
-	// The secret is hashed whether or not there is a key, so that both take the same time.
-	given := a.secretMAC(foyer.KeyID(id), secret)
-	if !hmac.Equal(given, stored) {
-		return Token{}, errClient
-	}
-	if !key.Live(now) {
-		a.noteEnded(org, key.ID, now)
-		return Token{}, errClient
+// Issue returns a token to a client. Scopes narrow those of the key; 0 asks for all. The error is of kind foyer.Unauthenticated (invalid_client),
+// foyer.Forbidden (invalid_scope), foyer.Limited after too many failures, or the store's. A right secret is never kept waiting.
+func (a *Authority) Issue(ctx context.Context, c Client, scopes foyer.Scopes) (Token, error) {
+	key, secret, err := a.identify(ctx, c)
+	if err != nil {
+		return Token{}, err
 	}
 	if scopes == 0 {
 		scopes = key.Scopes
@@ -92,33 +94,96 @@ func (a *Authority) Issue(ctx context.Context, id, secret string, scopes foyer.S
 	if scopes&^key.Scopes != 0 {
 		return Token{}, foyer.Errorf(foyer.Forbidden, "the key has the scopes %q, not %q", key.Scopes, scopes)
 	}
+	now := a.store.Now()
 	expires := now.Add(TokenLifetime)
-	if !key.ExpiresAt.IsZero() && key.ExpiresAt.Before(expires) {
-		expires = key.ExpiresAt
-	}
-	a.noteUse(org, &key, now)
-	return Token{Text: a.seal(org, &key, scopes, expires), Scopes: scopes, Expiry: expires.Sub(now)}, nil
-}
-
-// noteUse notes that a key was used.
-func (a *Authority) noteUse(org foyer.OrgID, key *foyer.Key, now time.Time) {
-	a.note(&a.touched, key.ID, now, func(ctx context.Context) error { return a.store.TouchKey(ctx, org, key.ID, now) })
-}
-
-// noteEnded notes that a key was used though it has ended (R27); one that turns out to live is passed over. It is called only for who has
-// the key's secret, or a genuine token got with it: an id alone is known to many, and makes nobody remember anything.
-func (a *Authority) noteEnded(org foyer.OrgID, id foyer.KeyID, now time.Time) {
-	a.note(&a.ended, id, now, func(ctx context.Context) error {
-		key, _, err := a.store.LookupKey(ctx, org, id)
-		if err == nil && !key.Live(now) {
-			err = a.store.NoteEndedKey(ctx, org, id)
+	for _, end := range []time.Time{key.ExpiresAt, secret.ExpiresAt} {
+		if !end.IsZero() && end.Before(expires) {
+			expires = end
 		}
-		return err
+	}
+	org, _ := OrgOf(key.ID)
+	a.counts.add(org, key.ID, c.From, now, true)
+	a.note(&a.touched, string(key.ID)+strconv.Itoa(secret.Number), now, func(ctx context.Context) error {
+		return a.store.TouchKey(ctx, org, store.Use{Key: key.ID, Secret: secret.Number, At: now, Address: c.From, Agent: c.Agent})
 	})
+	return Token{Text: a.seal(org, key, secret.Number, scopes, expires), Scopes: scopes, Expiry: expires.Sub(now)}, nil
+}
+
+// identify returns the living key and secret that a client presents, from an address that both lists allow; else errClient, or foyer.Limited.
+func (a *Authority) identify(ctx context.Context, c Client) (*foyer.Key, *foyer.Secret, error) {
+	now := a.store.Now()
+	key, secret, err := a.match(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	switch {
+	case secret == nil:
+	case !key.LiveSecret(secret.Number, now):
+		a.noteEnded(key.ID, secret.Number, now)
+	case !a.permits(key, c.From):
+	default:
+		return &key.Key, secret, nil
+	}
+	if org, known := OrgOf(key.ID); known {
+		a.counts.add(org, key.ID, c.From, now, false)
+	}
+	if wait := a.failures.add(c.ID, c.From, now); wait > 0 && secret == nil {
+		return nil, nil, &foyer.Error{Kind: foyer.Limited, Message: "too many wrong secrets for this client id; a right one is accepted at any time", RetryAfter: wait}
+	}
+	return nil, nil, errClient
+}
+
+// match returns the key of a client's id, the zero key where there is none, and which of its secrets the client's is; nil: none of them. All secrets are compared whether
+// or not there is a key, so that no answer takes longer than another.
+func (a *Authority) match(ctx context.Context, c Client) (key store.KeyRecord, secret *foyer.Secret, err error) {
+	org, known := OrgOf(foyer.KeyID(c.ID))
+	if known {
+		key, err = a.store.LookupKey(ctx, org, foyer.KeyID(c.ID))
+		if err != nil && foyer.KindOf(err) != foyer.NotFound {
+			return key, nil, err
+		}
+	}
+	given := a.secretMAC(foyer.KeyID(c.ID), c.Secret)
+	for i, mac := range key.MACs {
+		if hmac.Equal(given, mac) {
+			secret = &key.Secrets[i]
+		}
+	}
+	return key, secret, nil
+}
+
+// permits tells whether a key may be used from an address. What a list that only notes would refuse is logged.
+func (a *Authority) permits(key store.KeyRecord, from netip.Addr) bool {
+	if key.Notes(from) {
+		a.log.Warn("an address list that only notes would refuse this address", "key", key.ID, "from", from)
+	}
+	if key.Permits(from) {
+		return true
+	}
+	a.log.Warn("a key was used from an address that is not allowed", "key", key.ID, "from", from)
+	return false
+}
+
+// noteEnded notes that a key, or one of its secrets, was used though it has ended (R27); one that turns out to live is passed over. It is called only for who has
+// the secret, or a genuine token got with it: an id alone is known to many, and makes nobody remember anything.
+func (a *Authority) noteEnded(id foyer.KeyID, secret int, now time.Time) {
+	org, _ := OrgOf(id)
+	a.note(&a.ended, string(id), now, func(ctx context.Context) error { return a.store.NoteEndedKey(ctx, org, id, secret) })
+}
+
+// Leaked notes that id and secret were sent in a URL, if they are right (RFC 6749 §2.3.1 forbids it): the key is to be given another secret.
+func (a *Authority) Leaked(ctx context.Context, c Client) {
+	key, secret, err := a.match(ctx, c)
+	if err != nil || secret == nil {
+		return
+	}
+	now := a.store.Now()
+	org, _ := OrgOf(key.ID)
+	a.note(&a.leaked, string(key.ID), now, func(ctx context.Context) error { return a.store.NoteLeakedKey(ctx, org, key.ID) })
 }
 
 // note calls write behind the request's back, at most once a minute for a key; last remembers when.
-func (a *Authority) note(last *sync.Map, id foyer.KeyID, now time.Time, write func(context.Context) error) {
+func (a *Authority) note(last *sync.Map, id string, now time.Time, write func(context.Context) error) {
 	if at, ok := last.Load(id); ok && now.Sub(at.(time.Time)) < time.Minute {
 		return
 	}
@@ -127,23 +192,23 @@ func (a *Authority) note(last *sync.Map, id foyer.KeyID, now time.Time, write fu
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := write(ctx); err != nil {
-			a.log.Warn("the use of a key could not be noted", "key", id, "error", err)
+			a.log.Warn("the use of a key could not be noted", "error", err)
 		}
 	})
 }
 
-// A token's body is: its end (unix seconds, 5 bytes), scopes (1 byte), the random part of the key's id (10 bytes), random bytes (8),
-// and the HMAC of all that and of the organization (16 bytes).
+// A token's body is: its end (unix seconds, 5 bytes), scopes (1 byte), the number of the secret (1 byte), the random part of the key's id (10 bytes),
+// random bytes (8), and the HMAC of all that and of the organization (16 bytes).
 const (
 	tokenNonce = 8
 	tokenMAC   = 16
-	tokenFixed = 5 + 1 + keyRandom + tokenNonce
+	tokenFixed = 5 + 1 + 1 + keyRandom + tokenNonce
 )
 
-func (a *Authority) seal(org foyer.OrgID, key *foyer.Key, scopes foyer.Scopes, expires time.Time) string {
+func (a *Authority) seal(org foyer.OrgID, key *foyer.Key, secret int, scopes foyer.Scopes, expires time.Time) string {
 	_, id, _ := decompose(keyPrefix, string(key.ID))
 	body := binary.BigEndian.AppendUint64(nil, uint64(expires.Unix()))[3:]
-	body = append(body, byte(scopes))
+	body = append(body, byte(scopes), byte(secret))
 	body = append(body, id...)
 	nonce := make([]byte, tokenNonce)
 	rand.Read(nonce)
@@ -162,6 +227,7 @@ func (a *Authority) tokenMACOf(org foyer.OrgID, body []byte) []byte {
 type opened struct {
 	org     foyer.OrgID
 	key     foyer.KeyID
+	secret  int
 	scopes  foyer.Scopes
 	expires time.Time
 	mac     []byte
@@ -173,15 +239,16 @@ func (a *Authority) open(text string) (opened, bool) {
 		return opened{}, false
 	}
 	end := binary.BigEndian.Uint64(append([]byte{0, 0, 0}, body[:5]...))
-	id := body[6 : 6+keyRandom]
+	id := body[7 : 7+keyRandom]
 	return opened{
-		org: org, key: foyer.KeyID(compose(keyPrefix, org, id)), scopes: foyer.Scopes(body[5]),
+		org: org, key: foyer.KeyID(compose(keyPrefix, org, id)), scopes: foyer.Scopes(body[5]), secret: int(body[6]),
 		expires: time.Unix(int64(end), 0), mac: body[tokenFixed:],
 	}, true
 }
 
 // Caller returns who presents a token, from the address that the request came from. foyer.Unauthenticated where the token is not
-// genuine, has expired or was revoked, or its key has ended: the message says which only to who holds a genuine one.
+// genuine, has expired or was revoked, or its key or secret has ended: the message says which only to who holds a genuine one. foyer.Forbidden where the key
+// may not be used from there.
 func (a *Authority) Caller(ctx context.Context, token string, from netip.Addr) (foyer.Caller, error) {
 	t, ok := a.open(token)
 	if !ok {
@@ -189,15 +256,15 @@ func (a *Authority) Caller(ctx context.Context, token string, from netip.Addr) (
 	}
 	now := a.store.Now()
 	if !now.Before(t.expires) {
-		a.noteEnded(t.org, t.key, now)
+		a.noteEnded(t.key, t.secret, now)
 		return foyer.Caller{}, foyer.Errorf(foyer.Unauthenticated, "the token has expired; get a new one from /auth/connect/token")
 	}
-	key, _, err := a.store.LookupKey(ctx, t.org, t.key)
+	key, err := a.store.LookupKey(ctx, t.org, t.key)
 	if err != nil && foyer.KindOf(err) != foyer.NotFound {
 		return foyer.Caller{}, err
 	}
-	if err != nil || !key.Live(now) {
-		a.noteEnded(t.org, t.key, now)
+	if err != nil || !key.LiveSecret(t.secret, now) {
+		a.noteEnded(t.key, t.secret, now)
 		return foyer.Caller{}, foyer.Errorf(foyer.Unauthenticated, "the key of this token has expired or been revoked")
 	}
 	revoked, err := a.store.TokenRevoked(ctx, t.org, t.mac)
@@ -207,17 +274,20 @@ func (a *Authority) Caller(ctx context.Context, token string, from netip.Addr) (
 	if revoked {
 		return foyer.Caller{}, foyer.Errorf(foyer.Unauthenticated, "the token was revoked; get a new one from /auth/connect/token")
 	}
-	return foyer.KeyCaller(t.org, &key, t.scopes, from), nil
+	if !a.permits(key, from) {
+		return foyer.Caller{}, foyer.Errorf(foyer.Forbidden, "this key may not be used from the address %s", from)
+	}
+	return foyer.KeyCaller(t.org, &key.Key, t.secret, t.scopes, from), nil
 }
 
 // Revoke ends a token for the key that got it (RFC 7009). A token that is not genuine, has ended, or is another key's is passed over in
 // silence, as §2.2 wants. The client id and secret are checked as in Issue.
-func (a *Authority) Revoke(ctx context.Context, id, secret, token string) error {
-	if _, err := a.Issue(ctx, id, secret, 0); err != nil {
+func (a *Authority) Revoke(ctx context.Context, c Client, token string) error {
+	if _, _, err := a.identify(ctx, c); err != nil {
 		return err
 	}
 	t, ok := a.open(token)
-	if !ok || string(t.key) != id || !a.store.Now().Before(t.expires) {
+	if !ok || string(t.key) != c.ID || !a.store.Now().Before(t.expires) {
 		return nil
 	}
 	return a.store.RevokeToken(ctx, t.org, t.mac, t.expires)

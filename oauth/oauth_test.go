@@ -57,7 +57,7 @@ func (i *installation) key(t *testing.T) oauth.Credentials {
 
 func (i *installation) token(t *testing.T, c oauth.Credentials) string {
 	t.Helper()
-	token, err := i.Issue(t.Context(), string(c.ID), c.Secret, 0)
+	token, err := i.Issue(t.Context(), oauth.Client{ID: string(c.ID), Secret: c.Secret}, 0)
 	must(t, err)
 	return token.Text
 }
@@ -158,7 +158,7 @@ func TestToken_OtherPepper(t *testing.T) {
 	if other.accepts(t, text) {
 		t.Error("a token of another pepper is good")
 	}
-	if _, err := other.Issue(t.Context(), string(c.ID), c.Secret, 0); foyer.KindOf(err) != foyer.Unauthenticated {
+	if _, err := other.Issue(t.Context(), oauth.Client{ID: string(c.ID), Secret: c.Secret}, 0); foyer.KindOf(err) != foyer.Unauthenticated {
 		t.Errorf("a secret of another pepper gives %v", err)
 	}
 	if !i.accepts(t, text) {
@@ -170,7 +170,7 @@ func TestToken_OtherPepper(t *testing.T) {
 func TestSecret_BoundToItsKey(t *testing.T) {
 	i := install(t)
 	one, other := i.key(t), i.key(t)
-	if _, err := i.Issue(t.Context(), string(one.ID), other.Secret, 0); foyer.KindOf(err) != foyer.Unauthenticated {
+	if _, err := i.Issue(t.Context(), oauth.Client{ID: string(one.ID), Secret: other.Secret}, 0); foyer.KindOf(err) != foyer.Unauthenticated {
 		t.Errorf("the secret of another key gives %v", err)
 	}
 }
@@ -181,7 +181,7 @@ func TestToken_CallerIsItsKey(t *testing.T) {
 	from := netip.MustParseAddr("192.0.2.7")
 	caller, err := i.Caller(t.Context(), i.token(t, c), from)
 	must(t, err)
-	want := foyer.Caller{Name: "key " + string(c.ID), Org: i.org, Key: c.ID, Source: 1, Scopes: foyer.ScopeSync, Address: from}
+	want := foyer.Caller{Name: "key " + string(c.ID), Org: i.org, Key: c.ID, Secret: 1, Source: 1, Scopes: foyer.ScopeSync, Address: from}
 	if caller != want {
 		t.Errorf("the caller is %+v, want %+v", caller, want)
 	}
@@ -193,10 +193,10 @@ func TestKey_UseIsNoted(t *testing.T) {
 	c := i.key(t)
 	i.token(t, c)
 	i.Close()
-	key, _, err := i.store.LookupKey(t.Context(), i.org, c.ID)
+	key, err := i.store.LookupKey(t.Context(), i.org, c.ID)
 	must(t, err)
-	if ago := time.Since(key.LastUsed); ago < 0 || ago > time.Minute {
-		t.Errorf("last used at %v, %v ago; want now", key.LastUsed, ago)
+	if ago := time.Since(key.LastUse().LastUsed); ago < 0 || ago > time.Minute {
+		t.Errorf("last used at %v, %v ago; want now", key.LastUse().LastUsed, ago)
 	}
 }
 
@@ -216,12 +216,12 @@ func TestR27_UseAfterTheEndIsNotedOfHoldersOnly(t *testing.T) {
 		use  func(i *installation, c oauth.Credentials, token string)
 		want int
 	}{
-		"the secret":     {func(i *installation, c oauth.Credentials, _ string) { i.Issue(t.Context(), string(c.ID), c.Secret, 0) }, 1},
+		"the secret":     {func(i *installation, c oauth.Credentials, _ string) { i.Issue(t.Context(), oauth.Client{ID: string(c.ID), Secret: c.Secret}, 0) }, 1},
 		"a token":        {func(i *installation, _ oauth.Credentials, token string) { i.accepts(t, token) }, 1},
-		"the id alone":   {func(i *installation, c oauth.Credentials, _ string) { i.Issue(t.Context(), string(c.ID), "fs_x", 0) }, 0},
+		"the id alone":   {func(i *installation, c oauth.Credentials, _ string) { i.Issue(t.Context(), oauth.Client{ID: string(c.ID), Secret: "fs_x"}, 0) }, 0},
 		"a forged token": {func(i *installation, _ oauth.Credentials, token string) { i.accepts(t, token[:len(token)-1]+"_") }, 0},
 		"an unknown id": {func(i *installation, _ oauth.Credentials, _ string) {
-			i.Issue(t.Context(), string(i.NewCredentials(i.org).ID), "fs_x", 0)
+			i.Issue(t.Context(), oauth.Client{ID: string(i.NewCredentials(i.org).ID), Secret: "fs_x"}, 0)
 		}, 0},
 		"nothing used it": {func(*installation, oauth.Credentials, string) {}, 0},
 	} {

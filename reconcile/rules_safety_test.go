@@ -125,7 +125,7 @@ func (f *fixture) key(expires time.Time) foyer.Caller {
 	n := store.NewKey{ID: foyer.KeyID("fk_" + string(f.org)), SecretMAC: []byte("mac"), Source: f.hr, Scopes: foyer.ScopeSync, ExpiresAt: expires}
 	key, _, err := f.store.CreateKey(f.t.Context(), f.operator, f.org, n)
 	f.must(err)
-	return foyer.KeyCaller(f.org, &key, foyer.ScopeSync, foyer.Caller{}.Address)
+	return foyer.KeyCaller(f.org, &key, 1, foyer.ScopeSync, foyer.Caller{}.Address)
 }
 
 const everybody = "EMAIL,TITLE,SITE,MOBILE\nann@x.ca,Boss,Toronto,416-555-0100\nbob@x.ca,Clerk,MTL,\ncat@x.ca,Clerk,Toronto;MTL,\n"

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"foyer"
+	"foyer/oauth"
 )
 
 // maxForm is how long the body of a request for a token may be, in bytes.
@@ -15,7 +16,7 @@ const maxForm = 16 << 10
 
 // token answers RFC 6749 §4.4: client credentials for a token.
 func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
-	form, id, secret, err := credentials(r)
+	form, client, err := s.client(r)
 	if err != nil {
 		return err
 	}
@@ -30,11 +31,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &oauthError{failure{foyer.Errorf(foyer.Malformed, "%v", err)}, "invalid_scope"}
 	}
-	token, err := s.Authority.Issue(r.Context(), id, secret, scopes)
+	token, err := s.Authority.Issue(r.Context(), client, scopes)
 	if err != nil {
 		return err
 	}
-	logOf(r).caller = "key " + id
+	logOf(r).caller = "key " + client.ID
 	w.Header().Set("Pragma", "no-cache")
 	writeJSON(w, "application/json", http.StatusOK, struct {
 		AccessToken string `json:"access_token"`
@@ -47,19 +48,34 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 
 // revoke answers RFC 7009.
 func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
-	form, id, secret, err := credentials(r)
+	form, client, err := s.client(r)
 	if err != nil {
 		return err
 	}
 	if form.Get("token") == "" {
 		return foyer.Errorf(foyer.Malformed, "the parameter token is missing")
 	}
-	if err := s.Authority.Revoke(r.Context(), id, secret, form.Get("token")); err != nil {
+	if err := s.Authority.Revoke(r.Context(), client, form.Get("token")); err != nil {
 		return err
 	}
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// client reads who asks, of a request for or about a token. What is sent in the URL is refused; if id and secret in it are right, the key is flagged.
+func (s *Server) client(r *http.Request) (url.Values, oauth.Client, error) {
+	c := oauth.Client{From: s.clientAddress(r), Agent: r.UserAgent()}
+	if r.URL.RawQuery != "" {
+		drain(r)
+		leaked := c
+		leaked.ID, leaked.Secret = strings.TrimSpace(r.URL.Query().Get("client_id")), strings.TrimSpace(r.URL.Query().Get("client_secret"))
+		s.Authority.Leaked(r.Context(), leaked)
+		return nil, c, foyer.Errorf(foyer.Malformed, "send the parameters in the body, not in the URL: URLs end up in logs (RFC 6749 section 2.3.1). A secret that was sent so is to be replaced: foyer key rotate")
+	}
+	form, id, secret, err := credentials(r)
+	c.ID, c.Secret = id, secret
+	return form, c, err
 }
 
 // credentials reads the form of a request and the client's id and secret: in the form, or as Basic (RFC 6749 §2.3.1), never both and never in the URL.
@@ -71,9 +87,6 @@ func credentials(r *http.Request) (form url.Values, id, secret string, err error
 	if len(body) > maxForm {
 		drain(r)
 		return nil, "", "", foyer.Errorf(foyer.Malformed, "the body is longer than %d bytes", maxForm)
-	}
-	if r.URL.RawQuery != "" {
-		return nil, "", "", foyer.Errorf(foyer.Malformed, "send the parameters in the body, not in the URL: URLs end up in logs (RFC 6749 section 2.3.1)")
 	}
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "application/x-www-form-urlencoded" {
 		return nil, "", "", foyer.Errorf(foyer.Malformed, "the Content-Type must be application/x-www-form-urlencoded")

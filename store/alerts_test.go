@@ -186,8 +186,8 @@ func TestR27_AlertsAreTheOrganizationsOwn(t *testing.T) {
 	s := openTest(t)
 	org := newOrg(t, s).ID
 	all := foyer.ScopeRead | foyer.ScopeSync
-	stranger := foyer.KeyCaller("zzzzzz", &foyer.Key{ID: "fk_x", Source: 1, Scopes: all}, all, operator.Address)
-	own := foyer.KeyCaller(org, &foyer.Key{ID: "fk_x", Source: 1, Scopes: all}, all, operator.Address)
+	stranger := foyer.KeyCaller("zzzzzz", &foyer.Key{ID: "fk_x", Source: 1, Scopes: all}, 1, all, operator.Address)
+	own := foyer.KeyCaller(org, &foyer.Key{ID: "fk_x", Source: 1, Scopes: all}, 1, all, operator.Address)
 	if _, err := s.Alerts(t.Context(), own, org, true); err != nil {
 		t.Errorf("a key that may read gets %v", err)
 	}

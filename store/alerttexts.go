@@ -70,10 +70,13 @@ func expiryAlert(o foyer.Org, source string, k foyer.Key, days int, now time.Tim
 }
 
 // endedAlert returns the alert that a key was used after its end.
-func endedAlert(o foyer.Org, source string, k foyer.Key, now time.Time) foyer.Alert {
+func endedAlert(o foyer.Org, source string, k foyer.Key, secret int, now time.Time) foyer.Alert {
 	end := "expired on " + stamp(k.ExpiresAt)
-	if !k.RevokedAt.IsZero() {
+	switch {
+	case !k.RevokedAt.IsZero():
 		end = "was revoked on " + stamp(k.RevokedAt)
+	case k.Live(now):
+		end = fmt.Sprintf("was rotated: its secret %d has ended", secret)
 	}
 	return foyer.Alert{
 		Cause: string(foyer.AlertKeyEnded) + ":" + string(k.ID), Kind: foyer.AlertKeyEnded, Source: k.Source, Key: k.ID, Opened: now,
@@ -82,6 +85,18 @@ func endedAlert(o foyer.Org, source string, k foyer.Key, now time.Time) foyer.Al
 		Cure:    fmt.Sprintf("If it is a script of yours, give it a new key: foyer key create --org %s --source %q", o.Slug, source),
 	}
 }
+
+// leakedAlert returns the alert that a key's secret was sent in a URL.
+func leakedAlert(o foyer.Org, k foyer.Key, now time.Time) foyer.Alert {
+	return foyer.Alert{
+		Cause: leakCause(k.ID), Kind: foyer.AlertKeyLeaked, Source: k.Source, Key: k.ID, Opened: now,
+		Title:   fmt.Sprintf("the secret of the key %s was sent in a URL", keyName(k)),
+		Message: fmt.Sprintf("Somebody sent the right secret of the key %s in the address of a request, and was refused: addresses are kept by logs and proxies, so the secret is to be taken for known.", keyName(k)),
+		Cure:    fmt.Sprintf("Correct the script so that it sends id and secret in the body, and give the key another secret: foyer key rotate --org %s %s", o.Slug, k.ID),
+	}
+}
+
+func leakCause(key foyer.KeyID) string { return string(foyer.AlertKeyLeaked) + ":" + string(key) }
 
 func expiryCause(key foyer.KeyID, days int) string {
 	return fmt.Sprintf("%s:%s:%d", foyer.AlertKeyExpires, key, days)

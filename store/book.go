@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -318,6 +319,10 @@ func (s *Store) apply(t *txn, caller foyer.Caller, act Act, b *Book, d *Delta) e
 	if d.Run.ID, err = nextRun(t, org); err != nil {
 		return err
 	}
+	var touched []foyer.EntryID // by an act on a few entries
+	if kind := d.Run.Kind; d.Writes != nil && (kind == foyer.Edit || kind == foyer.Join) {
+		d.Writes = noteEntries(d.Writes, &touched)
+	}
 	next, wrote, err := writeAll(t, org, d, b.NextEntry)
 	if err != nil {
 		return err
@@ -341,7 +346,41 @@ func (s *Store) apply(t *txn, caller foyer.Caller, act Act, b *Book, d *Delta) e
 	if err := s.conclude(t, org, d); err != nil {
 		return err
 	}
+	if wrote || d.Run.Status == foyer.Held || d.Decided != nil || len(d.End) > 0 {
+		if err := s.audit(t, caller, org, "run."+string(d.Run.Kind), d.Run.ID.String(), runDetail(d.Run, touched)); err != nil {
+			return err
+		}
+	}
 	return answer(t, caller, act, d.Run)
+}
+
+// runDetail says for the audit what a run did; of an act on a few entries, on which.
+func runDetail(r *foyer.Run, touched []foyer.EntryID) string {
+	detail := fmt.Sprintf("status=%s added=%d updated=%d disabled=%d enabled=%d removed=%d", r.Status, r.Added, r.Updated, r.Disabled, r.Enabled, r.Removed)
+	if r.Source != 0 {
+		detail = fmt.Sprintf("source=%v %s", r.Source, detail)
+	}
+	if r.Of != 0 {
+		detail += fmt.Sprintf(" of=%v", r.Of)
+	}
+	for _, id := range touched {
+		detail += fmt.Sprintf(" entry=%v", id)
+	}
+	return detail
+}
+
+// noteEntries passes writes on and notes to which entries they are.
+func noteEntries(writes iter.Seq2[*Write, error], ids *[]foyer.EntryID) iter.Seq2[*Write, error] {
+	return func(yield func(*Write, error) bool) {
+		for w, err := range writes {
+			if w != nil {
+				*ids = append(*ids, w.ID)
+			}
+			if !yield(w, err) {
+				return
+			}
+		}
+	}
 }
 
 // conclude stores the run of a delta, and what becomes of other runs and of sources with it.

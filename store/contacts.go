@@ -37,7 +37,10 @@ func (s *Store) AddContact(ctx context.Context, caller foyer.Caller, org foyer.O
 		case all >= maxContacts:
 			return foyer.Errorf(foyer.Invalid, "there are %d contacts already, which is the most; remove one, or make a mailing list the contact", all)
 		}
-		return t.exec(`INSERT INTO contact (org, mailbox, email, name, created_at) VALUES ($1, $2, $3, $4, $5)`, org, mailbox, c.Email, c.Name, millis(c.CreatedAt))
+		if err := t.exec(`INSERT INTO contact (org, mailbox, email, name, created_at) VALUES ($1, $2, $3, $4, $5)`, org, mailbox, c.Email, c.Name, millis(c.CreatedAt)); err != nil {
+			return err
+		}
+		return s.audit(t, caller, org, "contact.add", "", "")
 	})
 	return c, err
 }
@@ -80,7 +83,10 @@ func (s *Store) RemoveContact(ctx context.Context, caller foyer.Caller, org foye
 		if err != nil {
 			return err
 		}
-		return t.exec(`DELETE FROM alert_mail WHERE org = $1 AND mailbox = $2`, org, mailbox)
+		if err := t.exec(`DELETE FROM alert_mail WHERE org = $1 AND mailbox = $2`, org, mailbox); err != nil {
+			return err
+		}
+		return s.audit(t, caller, org, "contact.remove", "", "")
 	})
 }
 

@@ -69,7 +69,10 @@ func (s *Store) Erase(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 			return err
 		}
 		run.Finished = s.clock()
-		return insertRun(t, org, run)
+		if err := insertRun(t, org, run); err != nil {
+			return err
+		}
+		return s.audit(t, caller, org, "entry.erase", run.ID.String(), run.Message)
 	})
 	if err != nil {
 		return nil, err
@@ -526,6 +529,9 @@ func (s *Store) Forget(ctx context.Context, caller foyer.Caller, org foyer.OrgID
 		if err != nil {
 			return err
 		}
-		return t.exec(`UPDATE book SET version = version + 1 WHERE org = $1`, org)
+		if err := t.exec(`UPDATE book SET version = version + 1 WHERE org = $1`, org); err != nil {
+			return err
+		}
+		return s.audit(t, caller, org, "entry.forget", "", "")
 	})
 }

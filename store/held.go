@@ -264,7 +264,10 @@ func (s *Store) Reject(ctx context.Context, caller foyer.Caller, org foyer.OrgID
 			return err
 		}
 		run.Status = foyer.Rejected
-		return s.endHeld(t, org, run, caller.Name)
+		if err := s.endHeld(t, org, run, caller.Name); err != nil {
+			return err
+		}
+		return s.audit(t, caller, org, "run.reject", id.String(), "")
 	})
 	return run, err
 }
@@ -292,20 +295,23 @@ func (s *Store) LapseHeld(ctx context.Context, caller foyer.Caller) error {
 	})
 	for org, ids := range late {
 		for _, id := range ids {
-			err = errors.Join(err, s.lapse(ctx, org, id))
+			err = errors.Join(err, s.lapse(ctx, caller, org, id))
 		}
 	}
 	return err
 }
 
-func (s *Store) lapse(ctx context.Context, org foyer.OrgID, id foyer.RunID) error {
+func (s *Store) lapse(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id foyer.RunID) error {
 	return s.transact(ctx, "lapse the run", func(t *txn) error {
 		run, err := readRun(t, org, id)
 		if err != nil || run.Status != foyer.Held {
 			return err
 		}
 		run.Status = foyer.Lapsed
-		return s.endHeld(t, org, run, "")
+		if err := s.endHeld(t, org, run, ""); err != nil {
+			return err
+		}
+		return s.audit(t, caller, org, "run.lapse", id.String(), "")
 	})
 }
 

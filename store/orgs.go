@@ -45,7 +45,10 @@ func (s *Store) CreateOrg(ctx context.Context, caller foyer.Caller, name, countr
 		if err := t.exec(insertOrg, o.ID, o.Slug, o.Name, o.Country, millis(o.CreatedAt)); err != nil {
 			return err
 		}
-		return t.exec(`INSERT INTO book (org, version, settings, next_entry, next_site, next_source) VALUES ($1, 1, 1, 1, 1, 1)`, o.ID)
+		if err := t.exec(`INSERT INTO book (org, version, settings, next_entry, next_site, next_source) VALUES ($1, 1, 1, 1, 1, 1)`, o.ID); err != nil {
+			return err
+		}
+		return s.audit(t, caller, o.ID, "org.create", string(o.ID), "slug="+o.Slug)
 	})
 	return o, err
 }
@@ -133,19 +136,23 @@ func readOrg(t *txn, org foyer.OrgID) (foyer.Org, error) {
 	return orgs[0], nil
 }
 
-// changeSettings runs fn in a transaction that holds the organization's book, and notes that what decides a row's outcome changed (R17).
-func (s *Store) changeSettings(ctx context.Context, caller foyer.Caller, org foyer.OrgID, doing string, fn func(*txn) error) error {
+// changeSettings runs fn in a transaction that holds the organization's book, and notes that what decides a row's outcome changed (R17), and the act.
+func (s *Store) changeSettings(ctx context.Context, caller foyer.Caller, org foyer.OrgID, act string, fn func(*txn) (target, detail string, err error)) error {
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return err
 	}
-	return s.transact(ctx, doing, func(t *txn) error {
+	return s.transact(ctx, act, func(t *txn) error {
 		if _, err := readOrg(t, org); err != nil {
 			return err
 		}
 		if err := t.exec(`UPDATE book SET version = version + 1, settings = settings + 1 WHERE org = $1`, org); err != nil {
 			return err
 		}
-		return fn(t)
+		target, detail, err := fn(t)
+		if err != nil {
+			return err
+		}
+		return s.audit(t, caller, org, act, target, detail)
 	})
 }
 
@@ -160,38 +167,39 @@ func takeID(t *txn, org foyer.OrgID, counter string) (id int64, err error) {
 
 // CreateSite makes a site. Its name and aliases must differ from those of the organization's other sites by more than case, accents and spacing (R14).
 func (s *Store) CreateSite(ctx context.Context, caller foyer.Caller, org foyer.OrgID, site foyer.Site) (foyer.Site, error) {
-	err := s.changeSettings(ctx, caller, org, "create the site", func(t *txn) error {
+	err := s.changeSettings(ctx, caller, org, "site.create", func(t *txn) (target, detail string, err error) {
 		sites, err := readSites(t, org)
 		if err != nil {
-			return err
+			return "", "", err
 		}
 		if err := checkSiteNames(site, sites); err != nil {
-			return err
+			return "", "", err
 		}
 		id, err := takeID(t, org, "next_site")
 		if err != nil {
-			return err
+			return "", "", err
 		}
 		site.ID = foyer.SiteID(id)
 		aliases, err := json.Marshal(append([]string{}, site.Aliases...))
 		if err != nil {
-			return err
+			return "", "", err
 		}
-		return t.exec(`INSERT INTO site (org, id, name, aliases) VALUES ($1, $2, $3, $4)`, org, site.ID, site.Name, string(aliases))
+		err = t.exec(`INSERT INTO site (org, id, name, aliases) VALUES ($1, $2, $3, $4)`, org, site.ID, site.Name, string(aliases))
+		return site.ID.String(), "", err
 	})
 	return site, err
 }
 
 // EditSite changes the name and the aliases of a site. A site that is renamed keeps its old name as an alias (R14).
 func (s *Store) EditSite(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id foyer.SiteID, edit func(*foyer.Site)) (site foyer.Site, err error) {
-	err = s.changeSettings(ctx, caller, org, "change the site", func(t *txn) error {
+	err = s.changeSettings(ctx, caller, org, "site.edit", func(t *txn) (target, detail string, err error) {
 		sites, err := readSites(t, org)
 		if err != nil {
-			return err
+			return "", "", err
 		}
 		at := slices.IndexFunc(sites, func(s foyer.Site) bool { return s.ID == id })
 		if at < 0 {
-			return foyer.Errorf(foyer.NotFound, "there is no site %v", id)
+			return "", "", foyer.Errorf(foyer.NotFound, "there is no site %v", id)
 		}
 		site = sites[at]
 		before := site.Name
@@ -201,13 +209,14 @@ func (s *Store) EditSite(ctx context.Context, caller foyer.Caller, org foyer.Org
 		}
 		site.Aliases = distinct(site)
 		if err := checkSiteNames(site, slices.Delete(sites, at, at+1)); err != nil {
-			return err
+			return "", "", err
 		}
 		aliases, err := json.Marshal(site.Aliases)
 		if err != nil {
-			return err
+			return "", "", err
 		}
-		return t.exec(`UPDATE site SET name = $1, aliases = $2 WHERE org = $3 AND id = $4`, site.Name, string(aliases), org, id)
+		err = t.exec(`UPDATE site SET name = $1, aliases = $2 WHERE org = $3 AND id = $4`, site.Name, string(aliases), org, id)
+		return site.ID.String(), "", err
 	})
 	return site, err
 }

@@ -21,12 +21,12 @@ func (s *Store) Prune(ctx context.Context, caller foyer.Caller, keep time.Durati
 	}
 	var errs []error
 	for _, org := range orgs {
-		errs = append(errs, s.prune(ctx, org.ID, keep))
+		errs = append(errs, s.prune(ctx, caller, org.ID, keep))
 	}
 	return errors.Join(errs...)
 }
 
-func (s *Store) prune(ctx context.Context, org foyer.OrgID, keep time.Duration) error {
+func (s *Store) prune(ctx context.Context, caller foyer.Caller, org foyer.OrgID, keep time.Duration) error {
 	now := s.clock()
 	old := foyer.RunID(0)
 	var waste bool
@@ -46,11 +46,16 @@ func (s *Store) prune(ctx context.Context, org foyer.OrgID, keep time.Duration) 
 		return err
 	}
 	return s.transact(ctx, "delete what is old", func(t *txn) error {
-		return errors.Join(
+		err := errors.Join(
 			t.exec(`DELETE FROM change_chunk WHERE org = $1 AND run <= $2`, org, old),
 			t.exec(`DELETE FROM redo_watch WHERE org = $1 AND undo <= $2`, org, old),
 			t.exec(`DELETE FROM idempotency WHERE org = $1 AND created_at <= $2`, org, millis(now.Add(-requestLife))),
+			t.exec(`DELETE FROM token_count WHERE org = $1 AND minute < $2`, org, now.Add(-keepCounts).Unix()/60),
 			t.exec(`DELETE FROM alert WHERE org = $1 AND closed_at > 0 AND closed_at < $2`, org, millis(now.Add(-keepAlerts))),
 		)
+		if err != nil || old == 0 {
+			return err
+		}
+		return s.audit(t, caller, org, "log.prune", old.String(), "")
 	})
 }

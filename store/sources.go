@@ -14,9 +14,9 @@ import (
 
 // CreateSource makes a source. foyer.Conflict where the organization has one of that name.
 func (s *Store) CreateSource(ctx context.Context, caller foyer.Caller, org foyer.OrgID, source foyer.Source) (foyer.Source, error) {
-	err := s.changeSettings(ctx, caller, org, "create the source", func(t *txn) (err error) {
+	err := s.changeSettings(ctx, caller, org, "source.create", func(t *txn) (target, detail string, err error) {
 		source, err = createSource(t, s, org, source)
-		return err
+		return source.ID.String(), sourceDetail(&source), err
 	})
 	return source, err
 }
@@ -55,36 +55,55 @@ func createSource(t *txn, s *Store, org foyer.OrgID, source foyer.Source) (foyer
 		flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), guard, expectMillis(source.Expect))
 }
 
+func readSource(t *txn, org foyer.OrgID, id foyer.SourceID) (foyer.Source, error) {
+	sources, err := readSources(t, org)
+	if err != nil {
+		return foyer.Source{}, err
+	}
+	for _, source := range sources {
+		if source.ID == id {
+			return source, nil
+		}
+	}
+	return foyer.Source{}, foyer.Errorf(foyer.NotFound, "there is no source %v", id)
+}
+
 // EditSource changes the settings of a source: all but its id, kind and site, which are for good. What decides rows makes every row count as new (R17).
 func (s *Store) EditSource(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id foyer.SourceID, edit func(*foyer.Source)) (source foyer.Source, err error) {
-	err = s.changeSettings(ctx, caller, org, "change the source", func(t *txn) error {
+	err = s.changeSettings(ctx, caller, org, "source.edit", func(t *txn) (target, detail string, err error) {
 		if source, err = readSource(t, org, id); err != nil {
-			return err
+			return "", "", err
 		}
 		edit(&source)
 		source.Name = strings.TrimSpace(source.Name)
 		if source.Name == "" {
-			return foyer.Errorf(foyer.Invalid, "the name of the source is empty")
+			return "", "", foyer.Errorf(foyer.Invalid, "the name of the source is empty")
 		}
 		var taken int
 		if err := t.get(`SELECT COUNT(*) FROM source WHERE org = $1 AND name = $2 AND id <> $3`, []any{org, source.Name, id}, &taken); err != nil {
-			return err
+			return "", "", err
 		}
 		if taken > 0 {
-			return foyer.Errorf(foyer.Conflict, "there is a source %q already; give another name", source.Name)
+			return "", "", foyer.Errorf(foyer.Conflict, "there is a source %q already; give another name", source.Name)
 		}
 		headers, err := json.Marshal(source.Headers)
 		if err != nil {
-			return err
+			return "", "", err
 		}
 		guard, err := encodeGuard(source.Guard)
 		if err != nil {
-			return err
+			return "", "", err
 		}
 		const q = `UPDATE source SET name = $1, priority = $2, leave_hand_made = $3, windows_1252 = $4, headers = $5, guard = $6, expect = $7 WHERE org = $8 AND id = $9`
-		return t.exec(q, source.Name, source.Priority, flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), guard, expectMillis(source.Expect), org, id)
+		err = t.exec(q, source.Name, source.Priority, flag(source.LeaveHandMade), flag(source.Windows1252), string(headers), guard, expectMillis(source.Expect), org, id)
+		return source.ID.String(), sourceDetail(&source), err
 	})
 	return source, err
+}
+
+// sourceDetail says for the audit what is set of a source.
+func sourceDetail(source *foyer.Source) string {
+	return fmt.Sprintf("site=%v priority=%d leave_hand_made=%v guard=%v", source.Site, source.Priority, source.LeaveHandMade, source.Guard)
 }
 
 // encodeGuard returns a guard as it is stored: the default as an empty text, so that it follows the program.
@@ -146,7 +165,7 @@ func readSources(t *txn, org foyer.OrgID) (sources []foyer.Source, err error) {
 }
 
 // defaultSource returns the CSV source that keys without a named source belong to: the organization's, or the site's; it is made once.
-func (s *Store) defaultSource(t *txn, org foyer.OrgID, site foyer.SiteID) (foyer.Source, error) {
+func (s *Store) defaultSource(t *txn, caller foyer.Caller, org foyer.OrgID, site foyer.SiteID) (foyer.Source, error) {
 	name := "csv"
 	if site != 0 {
 		var siteName string
@@ -172,5 +191,8 @@ func (s *Store) defaultSource(t *txn, org foyer.OrgID, site foyer.SiteID) (foyer
 	if err != nil {
 		return source, fmt.Errorf("make the default source: %w", err)
 	}
-	return source, t.exec(`UPDATE book SET version = version + 1, settings = settings + 1 WHERE org = $1`, org)
+	if err := t.exec(`UPDATE book SET version = version + 1, settings = settings + 1 WHERE org = $1`, org); err != nil {
+		return source, err
+	}
+	return source, s.audit(t, caller, org, "source.create", source.ID.String(), sourceDetail(&source))
 }

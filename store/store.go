@@ -47,6 +47,8 @@ type Store struct {
 	vault *vault.Vault
 	clock foyer.Clock
 	locks orgLocks
+
+	auditKey []byte
 }
 
 // busyTimeout is how long a write waits for another process, and a sync for another one of its organization.
@@ -62,7 +64,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
-	s := &Store{vault: c.Vault, clock: c.Clock}
+	s := &Store{vault: c.Vault, clock: c.Clock, auditKey: c.Vault.Key("audit")}
 	if s.clock == nil {
 		s.clock = time.Now
 	}

@@ -134,7 +134,7 @@ func TestUpdate_StartsOverWhereTheBookChanged(t *testing.T) {
 func TestCaller_KeyOfAnotherOrganizationSeesNothing(t *testing.T) {
 	s := openTest(t)
 	org := newOrg(t, s)
-	stranger := foyer.KeyCaller("zzzzzz", &foyer.Key{ID: "fk_x", Source: 1, Scopes: foyer.ScopeRead | foyer.ScopeSync}, foyer.ScopeRead|foyer.ScopeSync, operator.Address)
+	stranger := foyer.KeyCaller("zzzzzz", &foyer.Key{ID: "fk_x", Source: 1, Scopes: foyer.ScopeRead | foyer.ScopeSync}, 1, foyer.ScopeRead|foyer.ScopeSync, operator.Address)
 	for _, id := range []foyer.OrgID{org.ID, "qqqqqq"} {
 		_, err := s.Runs(t.Context(), stranger, id, 0, false)
 		if foyer.KindOf(err) != foyer.NotFound || err.Error() != "there is no such organization" {
@@ -180,7 +180,7 @@ func TestLookupKey_DoesNotWaitForSyncs(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, _, err := s.LookupKey(ctx, "aaaaaa", "fk_x"); foyer.KindOf(err) != foyer.NotFound {
+	if _, err := s.LookupKey(ctx, "aaaaaa", "fk_x"); foyer.KindOf(err) != foyer.NotFound {
 		t.Errorf("the error is %v, want that there is no such key", err)
 	}
 	close(release)

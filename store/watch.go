@@ -195,7 +195,7 @@ func stageOf(k *foyer.Key, now time.Time) int {
 
 // endOfExpiry says why a key is not about to end any more. A stage that follows another does not need a message that the other is over.
 func endOfExpiry(t *txn, org foyer.OrgID, a foyer.Alert, now time.Time) (string, error) {
-	keys, _, err := readKeys(t, `WHERE org = $1 AND id = $2`, org, a.Key)
+	keys, err := readKeys(t, org, `WHERE org = $1 AND id = $2`, org, a.Key)
 	switch {
 	case err != nil:
 		return "", err
@@ -205,7 +205,7 @@ func endOfExpiry(t *txn, org foyer.OrgID, a foyer.Alert, now time.Time) (string,
 		return "the key was revoked", nil
 	case !keys[0].Live(now):
 		return "the key has ended; what still uses it is refused", nil
-	case stageOf(&keys[0], now) > 0 && !strings.HasSuffix(a.Cause, fmt.Sprintf(":%d", stageOf(&keys[0], now))):
+	case stageOf(&keys[0].Key, now) > 0 && !strings.HasSuffix(a.Cause, fmt.Sprintf(":%d", stageOf(&keys[0].Key, now))):
 		return "", nil
 	}
 	return "the end of the key is far away again", nil
@@ -225,18 +225,36 @@ func endedKeys(_ *txn, _ foyer.OrgID, open map[place]foyer.Alert, now time.Time)
 	return due, nil
 }
 
-// NoteEndedKey notes that somebody who knows its secret, or has a token got with it, used a key after its end (R27). A key that is
+// NoteEndedKey notes that somebody who knows its secret of that number, or has a token got with it, used a key after its end, or the secret after its own (R27). What is
 // there and lives, or is not there, is passed over. It takes no caller: it is about who did not become one.
-func (s *Store) NoteEndedKey(ctx context.Context, org foyer.OrgID, id foyer.KeyID) error {
+func (s *Store) NoteEndedKey(ctx context.Context, org foyer.OrgID, id foyer.KeyID, secret int) error {
 	return s.transact(ctx, "note the use of an ended key", func(t *txn) error {
-		keys, _, err := readKeys(t, `WHERE org = $1 AND id = $2`, org, id)
-		if err != nil || len(keys) == 0 || keys[0].Live(s.clock()) {
-			return err
+		k, err := readKey(t, org, id)
+		if foyer.KindOf(err) == foyer.NotFound || err == nil && k.LiveSecret(secret, t.now) {
+			return nil
 		}
-		o, source, err := readOrgAndSource(t, org, keys[0].Source)
 		if err != nil {
 			return err
 		}
-		return openAlert(t, org, endedAlert(o, source.Name, keys[0], s.clock()))
+		o, source, err := readOrgAndSource(t, org, k.Source)
+		if err != nil {
+			return err
+		}
+		return openAlert(t, org, endedAlert(o, source.Name, k, secret, t.now))
+	})
+}
+
+// NoteLeakedKey notes that a right secret of a key was sent in a URL, where logs and proxies keep it. It takes no caller: whoever did so did not become one.
+func (s *Store) NoteLeakedKey(ctx context.Context, org foyer.OrgID, id foyer.KeyID) error {
+	return s.transact(ctx, "note the leak of a key", func(t *txn) error {
+		k, err := readKey(t, org, id)
+		if err != nil || !k.Live(t.now) {
+			return err
+		}
+		o, err := readOrg(t, org)
+		if err != nil {
+			return err
+		}
+		return openAlert(t, org, leakedAlert(o, k, t.now))
 	})
 }
