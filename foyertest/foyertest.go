@@ -94,7 +94,8 @@ func StartWith(t testing.TB, c server.Config) *Foyer {
 	c.Store, c.Authority, c.SpoolDir = s, f.Authority, f.Dir
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- server.New(c).Serve(ctx, tls.NewListener(l, certificates.TLSConfig())) }()
+	srv := server.New(c)
+	go func() { ended <- srv.Serve(ctx, tls.NewListener(srv.Limit(l), certificates.TLSConfig())) }()
 	t.Cleanup(func() {
 		stop()
 		must(t, <-ended)

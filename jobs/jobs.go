@@ -22,8 +22,9 @@ import (
 // Config says what the jobs work with. Store and Log are needed. The time is the store's.
 type Config struct {
 	Store  *store.Store
-	Mailer Mailer        // nil: alerts are listed and logged, and nobody is sent mail
-	Keep   time.Duration // how long changes can be undone (R25); 0: DefaultKeep
+	Mailer Mailer                      // nil: alerts are listed and logged, and nobody is sent mail
+	Keep   time.Duration               // how long changes can be undone (R25); 0: DefaultKeep
+	Flush  func(context.Context) error // writes what is counted in memory; nil: nothing is
 	Log    *slog.Logger
 }
 
@@ -66,10 +67,32 @@ func New(c Config) *Runner {
 		{"look for keys that end", func(ctx context.Context) error { return r.Store.WatchKeys(ctx, r.caller) }},
 		{"lapse held runs", func(ctx context.Context) error { return r.Store.LapseHeld(ctx, r.caller) }},
 		{"prune the log", hourly(r.Store.Now, func(ctx context.Context) error { return r.Store.Prune(ctx, r.caller, r.Keep) })},
+		{"log the heads of the audit", hourly(r.Store.Now, r.logHeads)},
 		{"tell of alerts", r.announce},
 		{"send mail", r.sendMail},
 	}
+	if c.Flush != nil {
+		r.jobs = append(r.jobs, job{"write the counts", c.Flush})
+	}
 	return r
+}
+
+// logHeads writes where the audit of each organization ends into the log: whoever cuts the audit off later, and its head with it, does not reach there.
+func (r *Runner) logHeads(ctx context.Context) error {
+	orgs, err := r.Store.Orgs(ctx, r.caller)
+	if err != nil {
+		return err
+	}
+	for _, org := range orgs {
+		head, err := r.Store.AuditHead(ctx, r.caller, org.ID)
+		if err != nil {
+			return err
+		}
+		if head.Seq > 0 {
+			r.Log.Info("audit head", "org", org.Slug, "seq", head.Seq, "mac", head.MAC)
+		}
+	}
+	return nil
 }
 
 // hourly does nothing where run was called, and came to its end, less than an hour ago.

@@ -20,7 +20,6 @@ import (
 	"time"
 
 	"foyer"
-	"foyer/csvfile"
 	"foyer/oauth"
 	"foyer/store"
 )
@@ -36,20 +35,12 @@ type Config struct {
 	Limits         Limits
 }
 
-// Limits bound what one request may cost. A zero means the default.
-type Limits struct {
-	Body int64 // bytes of a file; 256 MiB
-	CSV  csvfile.Limits
-}
-
-// defaultBody is the most that a file may have, in bytes.
-const defaultBody = 256 << 20
-
 // Server answers requests.
 type Server struct {
 	Config
 	routes  map[string]route
 	running sync.Map // key and Idempotency-Key of each request that is being carried out
+	uploads uploads
 }
 
 // route is a path: its method, and how it is answered and fails.
@@ -61,9 +52,7 @@ type route struct {
 
 // New returns a server.
 func New(c Config) *Server {
-	if c.Limits.Body <= 0 {
-		c.Limits.Body = defaultBody
-	}
+	c.Limits = c.Limits.orDefault()
 	s := &Server{Config: c}
 	s.routes = map[string]route{
 		"/auth/connect/token":                     {http.MethodPost, s.token, failOAuth},
@@ -97,7 +86,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, entry *logEntry) {
-	r.Body = newTimedBody(w, r)
+	r.Body = s.timedBody(w, r)
 	route, ok := s.routes[path.Clean("/"+r.URL.Path)]
 	switch {
 	case !ok:
@@ -214,7 +203,6 @@ func (s *Server) trusted(address netip.Addr) bool {
 
 // Timeouts of a connection.
 const (
-	headerTimeout   = 10 * time.Second
 	idleTimeout     = 2 * time.Minute
 	shutdownTimeout = 2 * time.Minute
 	maxHeader       = 32 << 10
@@ -223,7 +211,7 @@ const (
 // Serve answers on the listeners until ctx ends; then it takes no more requests, finishes those that run, applies among them, and returns.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	h := &http.Server{
-		Handler: s, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
+		Handler: s, ReadHeaderTimeout: s.Limits.Header, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
 		ErrorLog: slog.NewLogLogger(handshakeHints{s.Log.Handler()}, slog.LevelWarn),
 	}
 	ended := make(chan error, len(listeners))

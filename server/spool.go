@@ -208,26 +208,24 @@ func drain(r *http.Request) {
 	}
 }
 
-// stallTimeout is how long a client may take between two parts of its body, bodyTimeout for the whole.
-const (
-	stallTimeout = 30 * time.Second
-	bodyTimeout  = 15 * time.Minute
-)
+// bodyTimeout is how long a client may take for its whole body.
+const bodyTimeout = 15 * time.Minute
 
 // timedBody cuts a client that is too slow: without a read deadline net/http waits for ever.
 type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
+	stall   time.Duration
 	end     time.Time
 }
 
-func newTimedBody(w http.ResponseWriter, r *http.Request) io.ReadCloser {
-	return &timedBody{r.Body, http.NewResponseController(w), time.Now().Add(bodyTimeout)}
+func (s *Server) timedBody(w http.ResponseWriter, r *http.Request) io.ReadCloser {
+	return &timedBody{r.Body, http.NewResponseController(w), s.Limits.Stall, time.Now().Add(bodyTimeout)}
 }
 
 // Read reads the next part of the body.
 func (b *timedBody) Read(p []byte) (int, error) {
-	deadline := time.Now().Add(stallTimeout)
+	deadline := time.Now().Add(b.stall)
 	if deadline.After(b.end) {
 		deadline = b.end
 	}

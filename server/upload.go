@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
 	"foyer"
 	"foyer/csvfile"
@@ -29,6 +30,10 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	}
 	entry := logOf(r)
 	entry.caller = caller.Name
+	if wait := s.uploads.take(caller.Key, s.Limits.Uploads, time.Now()); wait > 0 {
+		drain(r)
+		return &foyer.Error{Kind: foyer.Limited, Message: fmt.Sprintf("this key has sent %d files within a minute; wait, a file a day is what is recommended", s.Limits.Uploads), RetryAfter: wait}
+	}
 	token, done, err := s.begin(r, caller)
 	if err != nil {
 		drain(r)

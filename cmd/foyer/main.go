@@ -38,6 +38,7 @@ type cli struct {
 	Entry  entryCmd  `cmd:"" help:"Entries: the people in an address book."`
 	Run    runCmd    `cmd:"" help:"Runs: what each sync did; approve, reject and undo them."`
 	Sync   syncCmd   `cmd:"" help:"Apply a file on this machine as if it had been sent, or try it."`
+	Audit  auditCmd  `cmd:"" help:"The audit: who did what, from where, and that nobody altered it."`
 	Alert  alertCmd  `cmd:"" help:"Alerts: what somebody should look at."`
 	Bench  benchCmd  `cmd:"" hidden:"" help:"Measure syncs beside the sqlite3 command."`
 }

@@ -29,6 +29,7 @@ type serveCmd struct {
 	TrustedProxy []netip.Prefix `help:"Addresses of proxies whose X-Forwarded-For is believed; over a Unix socket the proxy is 127.0.0.1/32." placeholder:"CIDR" env:"FOYER_TRUSTED_PROXY"`
 	SMTP         string         `help:"Mail server for alerts: smtps://USER@HOST:465, or smtp://USER@HOST:587 for STARTTLS; the password in FOYER_SMTP_PASSWORD. Otherwise alerts are listed and logged only." placeholder:"URL" name:"smtp" env:"FOYER_SMTP"`
 	MailFrom     string         `help:"Sender of that mail; needed with --smtp." placeholder:"EMAIL" env:"FOYER_MAIL_FROM"`
+	Uploads      int            `help:"Most uploads of one key in a minute." default:"120" placeholder:"N" env:"FOYER_UPLOADS"`
 	UndoFor      string         `help:"How long runs can be undone; older changes are deleted." placeholder:"90d" default:"90d" env:"FOYER_UNDO_FOR"`
 }
 
@@ -68,7 +69,7 @@ func (c *serveCmd) jobs(a *app, o *opened) (*jobs.Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--undo-for: %w", err)
 	}
-	settings := jobs.Config{Store: o.Store, Log: a.log, Keep: keep}
+	settings := jobs.Config{Store: o.Store, Log: a.log, Keep: keep, Flush: o.authority.Flush}
 	if c.SMTP != "" {
 		mailer, err := notify.New(notify.Config{URL: c.SMTP, Password: os.Getenv("FOYER_SMTP_PASSWORD"), From: c.MailFrom})
 		if err != nil {
@@ -114,16 +115,18 @@ func (a *app) start(o *opened, c *serveCmd) (*instance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
-	i := &instance{url: urlOf(l.Addr()), certs: certificates, listeners: []net.Listener{tls.NewListener(l, certificates.TLSConfig())}}
+	i := &instance{url: urlOf(l.Addr()), certs: certificates}
+	i.server = server.New(server.Config{Store: o.Store, Authority: o.authority, Log: a.log, SpoolDir: spool, PublicURL: publicURL, TrustedProxies: c.TrustedProxy,
+		Limits: server.Limits{Uploads: c.Uploads}})
+	i.listeners = []net.Listener{tls.NewListener(i.server.Limit(l), certificates.TLSConfig())}
 	if c.BehindProxy != "" {
 		plain, err := c.listenPlain()
 		if err != nil {
 			l.Close()
 			return nil, err
 		}
-		i.listeners = append(i.listeners, plain)
+		i.listeners = append(i.listeners, i.server.Limit(plain))
 	}
-	i.server = server.New(server.Config{Store: o.Store, Authority: o.authority, Log: a.log, SpoolDir: spool, PublicURL: publicURL, TrustedProxies: c.TrustedProxy})
 	return i, nil
 }
 
