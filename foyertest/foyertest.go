@@ -64,7 +64,7 @@ type Foyer struct {
 // OpenStore opens a store in a folder of the test's.
 func OpenStore(t testing.TB, dir string, clock foyer.Clock) (*store.Store, *vault.Vault) {
 	t.Helper()
-	v, err := vault.Open(dir)
+	v, err := vault.Open(vault.Config{Dir: dir})
 	must(t, err)
 	s, err := store.Open(t.Context(), store.Config{Dir: dir, Vault: v, Clock: clock})
 	must(t, err)

@@ -152,7 +152,7 @@ func TestToken_OtherPepper(t *testing.T) {
 	i := install(t)
 	c := i.key(t)
 	text := i.token(t, c)
-	v, err := vault.Open(t.TempDir())
+	v, err := vault.Open(vault.Config{Dir: t.TempDir()})
 	must(t, err)
 	other := &installation{Authority: oauth.New(i.store, v, slog.New(slog.NewTextHandler(io.Discard, nil)))}
 	if other.accepts(t, text) {
@@ -216,9 +216,13 @@ func TestR27_UseAfterTheEndIsNotedOfHoldersOnly(t *testing.T) {
 		use  func(i *installation, c oauth.Credentials, token string)
 		want int
 	}{
-		"the secret":     {func(i *installation, c oauth.Credentials, _ string) { i.Issue(t.Context(), oauth.Client{ID: string(c.ID), Secret: c.Secret}, 0) }, 1},
-		"a token":        {func(i *installation, _ oauth.Credentials, token string) { i.accepts(t, token) }, 1},
-		"the id alone":   {func(i *installation, c oauth.Credentials, _ string) { i.Issue(t.Context(), oauth.Client{ID: string(c.ID), Secret: "fs_x"}, 0) }, 0},
+		"the secret": {func(i *installation, c oauth.Credentials, _ string) {
+			i.Issue(t.Context(), oauth.Client{ID: string(c.ID), Secret: c.Secret}, 0)
+		}, 1},
+		"a token": {func(i *installation, _ oauth.Credentials, token string) { i.accepts(t, token) }, 1},
+		"the id alone": {func(i *installation, c oauth.Credentials, _ string) {
+			i.Issue(t.Context(), oauth.Client{ID: string(c.ID), Secret: "fs_x"}, 0)
+		}, 0},
 		"a forged token": {func(i *installation, _ oauth.Credentials, token string) { i.accepts(t, token[:len(token)-1]+"_") }, 0},
 		"an unknown id": {func(i *installation, _ oauth.Credentials, _ string) {
 			i.Issue(t.Context(), oauth.Client{ID: string(i.NewCredentials(i.org).ID), Secret: "fs_x"}, 0)

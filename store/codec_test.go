@@ -15,7 +15,7 @@ import (
 
 func openTest(t *testing.T) *Store {
 	t.Helper()
-	v, err := vault.New(make([]byte, vault.PepperSize))
+	v, err := vault.Open(vault.Config{Pepper: strings.Repeat("00", vault.PepperSize), AtRest: "1:" + strings.Repeat("00", 32)})
 	if err != nil {
 		t.Fatal(err)
 	}

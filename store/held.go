@@ -28,7 +28,7 @@ type Kept struct {
 // heldWriter writes one sequence of a held run.
 type heldWriter struct {
 	t    *txn
-	seal func(part int, plain []byte) []byte
+	seal func(part int, plain []byte) ([]byte, error)
 	org  foyer.OrgID
 	run  foyer.RunID
 	kind string
@@ -42,7 +42,9 @@ func heldIdentity(org foyer.OrgID, run foyer.RunID, kind string, part int) strin
 }
 
 func (s *Store) newHeldWriter(t *txn, org foyer.OrgID, run foyer.RunID, kind string) *heldWriter {
-	seal := func(part int, plain []byte) []byte { return s.vault.Seal(heldIdentity(org, run, kind, part), plain) }
+	seal := func(part int, plain []byte) ([]byte, error) {
+		return s.vault.Seal(heldIdentity(org, run, kind, part), plain)
+	}
 	return &heldWriter{t: t, seal: seal, org: org, run: run, kind: kind}
 }
 
@@ -65,8 +67,12 @@ func (w *heldWriter) flush() error {
 	if err := z.Close(); err != nil {
 		return err
 	}
+	sealed, err := w.seal(w.part, packed.Bytes())
+	if err != nil {
+		return err
+	}
 	const q = `INSERT INTO held_chunk (org, run, kind, part, data) VALUES ($1, $2, $3, $4, $5)`
-	err = w.t.exec(q, w.org, w.run, w.kind, w.part, w.seal(w.part, packed.Bytes()))
+	err = w.t.exec(q, w.org, w.run, w.kind, w.part, sealed)
 	w.part++
 	w.open = w.open[:0]
 	return err

@@ -83,7 +83,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		s.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	if err := s.checkPepper(ctx); err != nil {
+	if err := errors.Join(s.checkPepper(ctx), s.checkAtRest(ctx)); err != nil {
 		s.Close()
 		return nil, err
 	}

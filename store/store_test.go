@@ -12,16 +12,19 @@ import (
 	"foyer/vault"
 )
 
-func TestOpen_RefusesAnotherPepper(t *testing.T) {
+func TestOpen_RefusesOtherKeys(t *testing.T) {
 	dir := t.TempDir()
-	for i, want := range []string{"", "another pepper"} {
-		v, err := vault.New(append(make([]byte, vault.PepperSize-1), byte(i)))
+	zero, one := strings.Repeat("00", 32), strings.Repeat("01", 32)
+	for _, test := range []struct{ pepper, atRest, want string }{
+		{zero, "1:" + zero, ""}, {one, "1:" + zero, "another pepper"}, {zero, "1:" + one, "key at rest number 1 is another one"}, {zero, "1:" + zero + " 2:" + one, ""}, {zero, "2:" + zero, "number 2 is another"},
+	} {
+		v, err := vault.Open(vault.Config{Pepper: test.pepper, AtRest: test.atRest})
 		if err != nil {
 			t.Fatal(err)
 		}
 		s, err := Open(t.Context(), Config{Dir: dir, Vault: v})
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Fatalf("the error is %v, want %q", err, want)
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Fatalf("the error is %v, want %q", err, test.want)
 		}
 		if err == nil {
 			s.Close()

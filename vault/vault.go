@@ -1,4 +1,5 @@
-// Package vault keeps what must not lie in the database: the pepper under which secrets, tokens and rows are hashed.
+// Package vault keeps what must not lie in the database: the pepper under which secrets, tokens and rows are hashed, and the keys at rest under which
+// is sealed what must be read back (seal.go).
 //
 // The pepper is 32 random bytes, in FOYER_PEPPER (64 hexadecimal digits) or in the file keys/pepper of the data folder,
 // which is made once. Whoever has the database alone can neither forge a token nor test a guess at a secret.
@@ -8,7 +9,6 @@ package vault
 import (
 	"crypto/hkdf"
 	"crypto/hmac"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -23,69 +23,108 @@ import (
 // PepperSize is the length of the pepper in bytes.
 const PepperSize = 32
 
-// Vault derives keys from the pepper.
-type Vault struct{ pepper []byte }
-
-// New returns the vault of a pepper of PepperSize bytes.
-func New(pepper []byte) (*Vault, error) {
-	if len(pepper) != PepperSize {
-		return nil, fmt.Errorf("the pepper has %d bytes instead of %d", len(pepper), PepperSize)
-	}
-	return &Vault{pepper: pepper}, nil
+// Vault derives keys from the pepper, and seals what must be read back under keys of its own.
+type Vault struct {
+	pepper []byte
+	ring   *keyring
 }
 
-// Parse returns the vault of a pepper written as 64 hexadecimal digits.
-func Parse(digits string) (*Vault, error) {
+// Config says where the vault's keys are. Given texts go before the files in Dir.
+type Config struct {
+	Dir    string // the data folder: keys/pepper and keys/at-rest in it are made where they are missing
+	Pepper string // 64 hexadecimal digits
+	AtRest string // "1:HEX 2:HEX"
+}
+
+// Open opens the vault. Two processes that start at once end with the same keys. A file or folder that others can read is refused.
+func Open(c Config) (*Vault, error) {
+	folder := filepath.Join(c.Dir, "keys")
+	if c.Pepper == "" || c.AtRest == "" {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			return nil, fmt.Errorf("make the folder for keys: %w", err)
+		}
+		info, err := os.Stat(folder)
+		if err == nil {
+			err = checkMode(folder, info)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	v := &Vault{}
+	var err error
+	if c.Pepper != "" {
+		if v.pepper, err = parsePepper(c.Pepper); err != nil {
+			return nil, fmt.Errorf("FOYER_PEPPER: %w", err)
+		}
+	} else if v.pepper, err = openPepper(filepath.Join(folder, "pepper")); err != nil {
+		return nil, err
+	}
+	if c.AtRest != "" {
+		if v.ring, err = parseKeyring(c.AtRest); err != nil {
+			return nil, fmt.Errorf("FOYER_AT_REST: %w", err)
+		}
+		return v, nil
+	}
+	v.ring, err = openKeyring(folder)
+	return v, err
+}
+
+func parsePepper(digits string) ([]byte, error) {
 	pepper, err := hex.DecodeString(strings.TrimSpace(digits))
 	if err != nil || len(pepper) != PepperSize {
 		return nil, fmt.Errorf("a pepper is %d hexadecimal digits", 2*PepperSize)
 	}
-	return New(pepper)
+	return pepper, nil
 }
 
-// Open reads the pepper from the file keys/pepper in dir, and makes it where there is none. Two processes that start at once
-// end with the same one. A file that others can read is refused.
-func Open(dir string) (*Vault, error) {
-	folder := filepath.Join(dir, "keys")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return nil, fmt.Errorf("make the folder for keys: %w", err)
-	}
-	path := filepath.Join(folder, "pepper")
-	if err := create(path); err != nil {
+// openPepper reads the pepper from its file, and makes it where there is none.
+func openPepper(path string) ([]byte, error) {
+	if err := create(path, func() string { return newKey() + "\n" }); err != nil {
 		return nil, fmt.Errorf("make the pepper: %w", err)
 	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the pepper: %w", err)
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others than its owner (mode %04o); run: chmod 600 %s", path, info.Mode().Perm(), path)
+	if err := checkMode(path, info); err != nil {
+		return nil, err
 	}
 	digits, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the pepper: %w", err)
 	}
-	v, err := Parse(string(digits))
+	pepper, err := parsePepper(string(digits))
 	if err != nil {
 		return nil, fmt.Errorf("%s is damaged: %w; restore it from a backup: without it no key of a customer works", path, err)
 	}
-	return v, nil
+	return pepper, nil
 }
 
-// create writes a new pepper to path unless there is one. The name appears only once the content is on disk: a link never
+// checkMode refuses a file or folder that others than its owner can read.
+func checkMode(path string, info fs.FileInfo) error {
+	if runtime.GOOS == "windows" || info.Mode().Perm()&0o077 == 0 {
+		return nil
+	}
+	mode := "600"
+	if info.IsDir() {
+		mode = "700"
+	}
+	return fmt.Errorf("%s can be read by others than its owner (mode %04o); run: chmod %s %s", path, info.Mode().Perm(), mode, path)
+}
+
+// create writes a new file unless there is one. The name appears only once the content is on disk: a link never
 // replaces a file, so the first of two processes wins and both read the same.
-func create(path string) error {
+func create(path string, content func() string) error {
 	if _, err := os.Stat(path); err == nil {
 		return nil
 	}
-	f, err := os.CreateTemp(filepath.Dir(path), "pepper-*")
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(f.Name())
-	pepper := make([]byte, PepperSize)
-	rand.Read(pepper)
-	_, err = f.WriteString(hex.EncodeToString(pepper) + "\n")
+	_, err = f.WriteString(content())
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}

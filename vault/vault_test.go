@@ -11,7 +11,7 @@ import (
 
 func open(t *testing.T, dir string) *Vault {
 	t.Helper()
-	v, err := Open(dir)
+	v, err := Open(Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestOpen_MakesThePepperOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range checks {
 		all.Go(func() {
-			if v, err := Open(dir); err == nil {
+			if v, err := Open(Config{Dir: dir}); err == nil {
 				checks[i] = v.Check()
 			}
 		})
@@ -36,8 +36,8 @@ func TestOpen_MakesThePepperOnce(t *testing.T) {
 		}
 	}
 	files, err := os.ReadDir(filepath.Join(dir, "keys"))
-	if err != nil || len(files) != 1 {
-		t.Errorf("the folder holds %v, want the pepper alone (%v)", files, err)
+	if err != nil || len(files) != 2 {
+		t.Errorf("the folder holds %v, want the pepper and the keys at rest alone (%v)", files, err)
 	}
 }
 
@@ -47,7 +47,7 @@ func TestOpen_RefusesWhatOthersCanRead(t *testing.T) {
 	if err := os.Chmod(filepath.Join(dir, "keys", "pepper"), 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := Open(Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("the error is %v, want one that says chmod 600", err)
 	}
 }
@@ -58,7 +58,7 @@ func TestOpen_RefusesADamagedPepper(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "keys", "pepper"), []byte("abc\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), "backup") {
+	if _, err := Open(Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "backup") {
 		t.Errorf("the error is %v, want one that says to restore it", err)
 	}
 }

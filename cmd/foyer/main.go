@@ -38,6 +38,7 @@ type cli struct {
 	Entry  entryCmd  `cmd:"" help:"Entries: the people in an address book."`
 	Run    runCmd    `cmd:"" help:"Runs: what each sync did; approve, reject and undo them."`
 	Sync   syncCmd   `cmd:"" help:"Apply a file on this machine as if it had been sent, or try it."`
+	Vault  vaultCmd  `cmd:"" help:"The keys under which is encrypted what held runs keep."`
 	Audit  auditCmd  `cmd:"" help:"The audit: who did what, from where, and that nobody altered it."`
 	Alert  alertCmd  `cmd:"" help:"Alerts: what somebody should look at."`
 	Bench  benchCmd  `cmd:"" hidden:"" help:"Measure syncs beside the sqlite3 command."`
@@ -131,16 +132,9 @@ func (a *app) open() (*opened, error) {
 	return &opened{Store: s, vault: v, authority: oauth.New(s, v, a.log), operator: foyer.Operator(operatorName())}, nil
 }
 
-// openVault takes the pepper from FOYER_PEPPER, else from the data folder.
+// openVault takes the pepper and the keys at rest from FOYER_PEPPER and FOYER_AT_REST, else from the data folder.
 func (a *app) openVault() (*vault.Vault, error) {
-	if digits := os.Getenv("FOYER_PEPPER"); digits != "" {
-		v, err := vault.Parse(digits)
-		if err != nil {
-			return nil, fmt.Errorf("FOYER_PEPPER: %w", err)
-		}
-		return v, nil
-	}
-	return vault.Open(a.cli.Data)
+	return vault.Open(vault.Config{Dir: a.cli.Data, Pepper: os.Getenv("FOYER_PEPPER"), AtRest: os.Getenv("FOYER_AT_REST")})
 }
 
 // operatorName is who works at the command line, for the log of what was done.
