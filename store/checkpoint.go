@@ -22,8 +22,8 @@ type checkpointer struct {
 
 // Frames are pages in the log, of 4 KiB.
 const (
-	worthFrames = 1000     // that are worth to be carried over; SQLite's own default
-	longFrames  = 4000     // of a log that should be begun anew
+	worthFrames = 1000  // that are worth to be carried over; SQLite's own default
+	longFrames  = 4000  // of a log that should be begun anew
 	keptFrames  = 16384 // of a log whose file is not cut
 )
 
