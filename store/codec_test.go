@@ -276,8 +276,9 @@ func TestRowTexts_StoreWhatValuesStore(t *testing.T) {
 		if _, err := s.write.Exec(`INSERT INTO all_of_them VALUES `+values(rows, 3), args...); err != nil {
 			t.Fatal(err)
 		}
+		full := len(texts.texts) == maxShapes // others are written value by value then
 		text, few := texts.of(slices.Clone(args), 3)
-		if kinds == 0 && len(few) != 3 {
+		if kinds == 0 && !full && len(few) != 3 {
 			t.Fatalf("%d parameters for rows that are all the same", len(few))
 		}
 		if _, err := s.write.Exec(`INSERT INTO few VALUES `+text, few...); err != nil {
