@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,8 +31,9 @@ func openBeside(t *testing.T, dir string) *Store {
 // commit writes so many bytes to a row and commits.
 func commit(t *testing.T, s *Store, row, bytes int) {
 	t.Helper()
+	text := strings.Repeat(fmt.Sprintf("%020d", time.Now().UnixNano()), bytes/20) // another each time: SQLite leaves a page that stays the same
 	err := s.transact(t.Context(), "write", func(t *txn) error {
-		return t.exec(`INSERT INTO meta (name, value) VALUES ($1, hex(randomblob($2))) ON CONFLICT DO UPDATE SET value = excluded.value`, fmt.Sprint("row", row), bytes/2)
+		return t.exec(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO UPDATE SET value = excluded.value`, fmt.Sprint("row", row), text)
 	})
 	if err != nil {
 		t.Fatal(err)
