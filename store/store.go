@@ -44,6 +44,7 @@ type Store struct {
 	write *sql.DB // one connection: SQLite has one writer
 	read  *sql.DB // of books: a sync holds one while it waits to write
 	ident *sql.DB // of keys: who asks is found out however many syncs wait
+	log   *checkpointer
 	vault *vault.Vault
 	clock foyer.Clock
 	locks orgLocks
@@ -79,6 +80,11 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 		}
 		(*pool).SetMaxOpenConns(size)
 	}
+	log, err := sql.Open("sqlite", logDSN(path))
+	if err != nil {
+		return nil, err
+	}
+	s.log = startCheckpointer(log, s.write)
 	if err := s.migrate(ctx); err != nil {
 		s.Close()
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -102,9 +108,15 @@ func makePrivate(path string) error {
 func dsn(path, key, value string) string {
 	q := url.Values{"_pragma": {
 		"busy_timeout(" + fmt.Sprint(busyTimeout.Milliseconds()) + ")", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(FAST)",
+		"cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(FAST)", "wal_autocheckpoint(0)",
 	}}
 	q.Add(key, value)
+	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
+}
+
+// logDSN is for the connection of the checkpointer, which needs no cache and must not wait.
+func logDSN(path string) string {
+	q := url.Values{"_pragma": {"busy_timeout(0)", "synchronous(FULL)", "wal_autocheckpoint(0)", "cache_size(1)"}}
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 }
 
@@ -151,11 +163,17 @@ func (s *Store) checkPepper(ctx context.Context) error {
 }
 
 // Close closes the database. Running transactions are finished or rolled back first.
-func (s *Store) Close() error { return errors.Join(s.ident.Close(), s.read.Close(), s.write.Close()) }
+func (s *Store) Close() error {
+	return errors.Join(s.log.close(), s.ident.Close(), s.read.Close(), s.write.Close())
+}
 
 // transact runs fn in a writing transaction, all or nothing; when it returns nil, what fn wrote is on disk.
 func (s *Store) transact(ctx context.Context, doing string, fn func(*txn) error) error {
-	return s.within(ctx, s.write, nil, doing, fn)
+	err := s.within(ctx, s.write, nil, doing, fn)
+	if err == nil {
+		s.log.committed()
+	}
+	return err
 }
 
 // snapshot runs fn on one consistent state of the database.

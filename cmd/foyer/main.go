@@ -62,7 +62,7 @@ type opened struct {
 }
 
 func main() {
-	// A first load of a million people holds 200 MiB; with Go's default it would need twice that.
+	// A first load of a million people holds 110 MiB; with Go's default it would need twice that.
 	debug.SetGCPercent(50)
 	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
 }
