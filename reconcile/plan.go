@@ -312,8 +312,8 @@ func (p *plan) writes(run *foyer.Run) iter.Seq2[*store.Write, error] {
 func (p *plan) proposeJoin(v *vanished, e *foyer.Entry, person int32) foyer.Problem {
 	line := p.reading.pending[p.people.persons[person].first].line
 	return foyer.Problem{Line: int(line), Column: foyer.Email.Label(), Value: e.Values[foyer.Email],
-		Message: fmt.Sprintf("renamed? %s (%v) vanished and %v appeared with the same name and the same site or phone; if they are one person: foyer entry join --org %s %v %v",
-			v.email, v.id, e.ID, p.b.Org.Slug, v.id, e.ID)}
+		Message: fmt.Sprintf("renamed? %s (%v) vanishes, and this appears with the same name and the same site or phone; if they are one person, once both are in the book: foyer entry join --org %s %v %s",
+			v.email, v.id, p.b.Org.Slug, v.id, e.Values[foyer.Email])}
 }
 
 // carryOut works out a batch of steps.

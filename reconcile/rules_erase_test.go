@@ -118,3 +118,39 @@ func TestR28_NobodyElseIsTouched(t *testing.T) {
 	run := f.upload(f.hr, "EMAIL,FIRSTNAME,LASTNAME,TITLE,EMPLOYEEID\nbob@x.ca,Bob,Roy,Clerk,2\n")
 	f.counts(run, foyer.Counts{Unchanged: 1})
 }
+
+// TestR28_WhoeverHasTheEmailNowIsSomebodyElse holds that a recycled email, and a join that was undone, draw nobody else into an erasure.
+func TestR28_WhoeverHasTheEmailNowIsSomebodyElse(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMPLOYEEID,EMAIL,FIRSTNAME,LASTNAME\n1,a.lee@x.ca,Ann,Lee\n2,bob@x.ca,Bob,Roy\n")
+	const renamed = "EMPLOYEEID,EMAIL,FIRSTNAME,LASTNAME\n1,ann.smith@x.ca,Ann,Smith\n2,bob@x.ca,Bob,Roy\n"
+	f.upload(f.hr, renamed)
+	const recycled = renamed + "9,a.lee@x.ca,Alan,Lee\n"
+	f.upload(f.hr, recycled)
+	alan := f.entry("a.lee@x.ca")
+	_, run, err := reconcile.Join(t.Context(), f.store, f.operator, f.org, reconcile.ParseName("ann.smith@x.ca"), reconcile.ParseName(f.add(set(foyer.Email, "zoe@x.ca")).ID.String()))
+	f.must(err)
+	f.undo(run.ID)
+	f.erase("ann.smith@x.ca")
+	f.emails("a.lee@x.ca", "bob@x.ca", "zoe@x.ca")
+	if e := f.entry("a.lee@x.ca"); !sameEntry(alan, e) {
+		t.Errorf("he was %+v and is %+v", alan, e)
+	}
+	f.nowhere("ann.smith", "Smith")
+	f.upload(f.source(foyer.Source{Name: "other", LeaveHandMade: true}), "EMAIL\nann.smith@x.ca\na.lee@x.ca\n")
+	f.emails("a.lee@x.ca", "bob@x.ca", "zoe@x.ca")
+}
+
+func TestR28_TryingSaysWhom(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, planted)
+	before := f.dump()
+	who, err := f.store.TryErase(t.Context(), f.operator, f.org, 0, "zelda.quux@x.ca")
+	f.must(err)
+	if who.Entry == nil || who.Entry.ID != 1 || len(who.Others) != 0 {
+		t.Errorf("it would take %+v", who)
+	}
+	if rows := written(before, f.dump()); len(rows) > 0 {
+		t.Errorf("it wrote %v", rows)
+	}
+}

@@ -199,7 +199,7 @@ func TestR3_RenamedIsAsked(t *testing.T) {
 				f.warns(run)
 				return
 			}
-			f.warns(run, "renamed? ann@x.ca (E-1) vanished and E-3 appeared")
+			f.warns(run, "renamed? ann@x.ca (E-1) vanishes, and this appears")
 			f.emails("ann@x.ca", "bob@x.ca", "lee@x.ca") // Foyer never joins by itself
 		})
 	}

@@ -183,7 +183,7 @@ func TestIdempotency_AnotherRequestUnderTheSameKeyIsRefused(t *testing.T) {
 	bob := "EMAIL,TITLE\nann@test.com,Boss\nbob@test.com,Clerk\n"
 	for name, reply := range map[string]*script.Reply{
 		"another file":   once(t, f, "k", bob),
-		"another query":  once(t, f, "k", ann, query("x=1")),
+		"another query":  once(t, f, "k", ann, query("dry_run=0")),
 		"another Prefer": once(t, f, "k", ann, header("Prefer", "handling=strict")),
 	} {
 		if p := wantProblem(t, reply, 422, "unusable-file"); !strings.Contains(p.Detail, "Idempotency-Key") {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -40,7 +41,12 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer done()
-	d := reconcile.Delivery{Org: caller.Org, Source: caller.Source, DryRun: isDryRun(r), Strict: strings.Contains(r.Header.Get("Prefer"), "handling=strict")}
+	dry, err := isDryRun(r)
+	if err != nil {
+		drain(r)
+		return err
+	}
+	d := reconcile.Delivery{Org: caller.Org, Source: caller.Source, DryRun: dry, Strict: isStrict(r)}
 	file, err := s.receive(r)
 	if err != nil {
 		drain(r)
@@ -121,10 +127,33 @@ func (s *Server) refuse(r *http.Request, caller foyer.Caller, d reconcile.Delive
 	return err
 }
 
-func isDryRun(r *http.Request) bool {
-	switch strings.ToLower(r.URL.Query().Get("dry_run")) {
-	case "1", "true", "yes":
-		return true
+// isDryRun tells whether a request only wants to try. A parameter or a value that is not known is refused: who misspells dry_run must not have the file applied.
+func isDryRun(r *http.Request) (dry bool, err error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return false, foyer.Errorf(foyer.Malformed, "what stands behind the ? of the address cannot be read: %v", err)
+	}
+	for name, values := range query {
+		if name != "dry_run" || len(values) > 1 {
+			return false, foyer.Errorf(foyer.Malformed, "there is no parameter %q; the one that there is, once: ?dry_run=1", name)
+		}
+		switch strings.ToLower(values[0]) {
+		case "", "1", "true", "yes", "on":
+			dry = true
+		case "0", "false", "no", "off":
+		default:
+			return false, foyer.Errorf(foyer.Malformed, "dry_run=%s is neither yes nor no; write ?dry_run=1, or leave it out", values[0])
+		}
+	}
+	return dry, nil
+}
+
+// isStrict tells whether a request prefers to be refused rather than applied in part or held (RFC 7240 §4.4).
+func isStrict(r *http.Request) bool {
+	for _, preference := range strings.FieldsFunc(strings.Join(r.Header.Values("Prefer"), ","), func(c rune) bool { return c == ',' || c == ';' }) {
+		if strings.EqualFold(strings.ReplaceAll(strings.ReplaceAll(preference, " ", ""), `"`, ""), "handling=strict") {
+			return true
+		}
 	}
 	return false
 }

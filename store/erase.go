@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,9 +30,51 @@ type erasure struct {
 	needles []string // texts that name the person, in lower case
 }
 
-// Erase erases a person for good: the entry of that id, or of that email, and all that the log, held runs and problems of rows say of it. Keyed hashes of its emails
-// and ids stay, so that the next file does not bring it back unnoticed. It cannot be undone. An email that means nobody any more is erased from the log.
-// foyer.NotFound where there is nothing of it.
+// Erasing says whom an erasure takes.
+type Erasing struct {
+	Entry  *foyer.Entry    // who is erased; nil: they are in the log only
+	Others []foyer.EntryID // entries that were joined to it, or removed under one of its emails
+}
+
+// TryErase returns whom Erase would take, and changes nothing.
+func (s *Store) TryErase(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id foyer.EntryID, key string) (who Erasing, err error) {
+	if err := caller.May(foyer.Administer, org); err != nil {
+		return who, err
+	}
+	err = s.snapshot(ctx, "look for whom to erase", func(t *txn) error {
+		e := newErasure(s, t, org)
+		found, err := e.find(id, key)
+		if err == nil && !found {
+			err = nothingOf(id, key)
+		}
+		if err != nil {
+			return err
+		}
+		for id := range e.entries {
+			err := readEntries(t, org, []foyer.EntryID{id}, func(entry *foyer.Entry) error {
+				who.Entry = entry
+				return nil
+			})
+			if err != nil {
+				return err
+			}
+			if who.Entry == nil || who.Entry.ID != id {
+				who.Others = append(who.Others, id)
+			}
+		}
+		slices.Sort(who.Others)
+		return nil
+	})
+	return who, err
+}
+
+func nothingOf(id foyer.EntryID, key string) error {
+	return foyer.Errorf(foyer.NotFound, "there is nothing of %s%s in this organization", key, idOrNothing(id))
+}
+
+// Erase erases a person for good: the entry of that id, or of that email, with the entries that were joined to it, and all that the log, held runs and problems of rows
+// say of it. Nobody else who is in the book is erased, whatever email they once had in common. Keyed hashes of its emails and ids stay, so that the next file
+// does not bring it back unnoticed. It cannot be undone. An email that means nobody any more is erased from the log. foyer.NotFound where there is nothing of it.
 func (s *Store) Erase(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id foyer.EntryID, key string) (run *foyer.Run, err error) {
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return nil, err
@@ -50,13 +93,17 @@ func (s *Store) Erase(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 		if run.ID, err = nextRun(t, org); err != nil {
 			return err
 		}
-		e := &erasure{s: s, t: t, org: org, run: run.ID, entries: map[foyer.EntryID]bool{}, keys: map[string]bool{}, ids: map[foyer.ExternalID]bool{}}
-		found, err := e.erase(id, key)
+		e := newErasure(s, t, org)
+		e.run = run.ID
+		found, err := e.find(id, key)
+		if err == nil && !found {
+			err = nothingOf(id, key)
+		}
+		if err == nil {
+			err = e.erase()
+		}
 		if err != nil {
 			return err
-		}
-		if !found {
-			return foyer.Errorf(foyer.NotFound, "there is nothing of %s%s in this organization", key, idOrNothing(id))
 		}
 		run.Removed = len(e.entries)
 		for entry := range e.entries {
@@ -88,7 +135,12 @@ func idOrNothing(id foyer.EntryID) string {
 	return id.String()
 }
 
-func (e *erasure) erase(id foyer.EntryID, key string) (found bool, err error) {
+func newErasure(s *Store, t *txn, org foyer.OrgID) *erasure {
+	return &erasure{s: s, t: t, org: org, entries: map[foyer.EntryID]bool{}, keys: map[string]bool{}, ids: map[foyer.ExternalID]bool{}}
+}
+
+// find finds all that is of the person.
+func (e *erasure) find(id foyer.EntryID, key string) (found bool, err error) {
 	if key != "" {
 		e.keys[key] = true
 		err := readAddresses(e.t, e.org, []string{key}, func(_ string, a foyer.Address) { id = a.Entry })
@@ -99,15 +151,17 @@ func (e *erasure) erase(id foyer.EntryID, key string) (found bool, err error) {
 	if id != 0 {
 		e.entries[id] = true
 	}
-	if found, err = e.collect(); err != nil || !found {
-		return false, err
-	}
+	return e.collect()
+}
+
+// erase carries it out.
+func (e *erasure) erase() error {
 	for _, step := range []func() error{e.removeEntries, e.scrubOthers, e.scrubChanges, e.scrubRuns, e.scrubHeld, e.keepHashes} {
 		if err := step(); err != nil {
-			return false, err
+			return err
 		}
 	}
-	return true, nil
+	return nil
 }
 
 // collect finds all that names the person: in the entry, its addresses, and what the log says of it.
@@ -120,11 +174,12 @@ func (e *erasure) collect() (found bool, err error) {
 			}
 		}
 		err := e.chunks(func(_ foyer.RunID, _ foyer.EntryID, c *foyer.Change) (string, bool, error) {
-			if e.isOf(c) {
+			mine, err := e.isOf(c)
+			if err == nil && mine {
 				found = true
-				e.collectChange(c)
+				err = e.collectChange(c)
 			}
-			return "", false, nil
+			return "", false, err
 		})
 		if err != nil {
 			return false, err
@@ -158,20 +213,58 @@ func (e *erasure) collectEntry(id foyer.EntryID, found *bool) error {
 	})
 }
 
-// isOf tells whether a change is about the person: by the entry, or by an email that it was added with.
-func (e *erasure) isOf(c *foyer.Change) bool {
+// isOf tells whether a change is about the person: by the entry, or by an email under which an entry was added or removed that is not there any more.
+func (e *erasure) isOf(c *foyer.Change) (bool, error) {
 	if e.entries[c.Entry] {
-		return true
+		return true, nil
 	}
 	if !c.Added && !c.Removed {
-		return false
+		return false, nil
 	}
 	for _, f := range c.Fields {
 		if f.Field == foyer.Email && (e.isKey(f.Before) || e.isKey(f.After)) {
-			return true
+			there, err := e.isThere(c.Entry)
+			return !there, err
 		}
 	}
-	return false
+	return false, nil
+}
+
+// isThere tells whether an entry is in the book.
+func (e *erasure) isThere(id foyer.EntryID) (there bool, err error) {
+	err = e.t.get(`SELECT COUNT(*) FROM entry WHERE org = $1 AND id = $2`, []any{e.org, id}, &there)
+	return there, err
+}
+
+// addKey notes an email of the person, unless it is somebody else's by now.
+func (e *erasure) addKey(email string) error {
+	key, err := match.Email(email)
+	if err != nil || e.keys[string(key)] {
+		return nil
+	}
+	free := true
+	err = readAddresses(e.t, e.org, []string{string(key)}, func(_ string, a foyer.Address) { free = e.entries[a.Entry] })
+	if err == nil && free {
+		e.keys[string(key)] = true
+		e.need(email)
+	}
+	return err
+}
+
+// addID notes an id of the person, unless it is somebody else's by now.
+func (e *erasure) addID(id foyer.ExternalID) error {
+	if id.ID == "" || e.ids[id] {
+		return nil
+	}
+	var entry foyer.EntryID
+	err := e.t.get(`SELECT entry FROM external_id WHERE org = $1 AND source = $2 AND external_id = $3`, []any{e.org, id.Source, id.ID}, &entry)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if entry == 0 || e.entries[entry] {
+		e.ids[id] = true
+	}
+	return nil
 }
 
 // isKey tells whether a text is one of the person's emails.
@@ -183,36 +276,38 @@ func (e *erasure) isKey(email string) bool {
 	return err == nil && e.keys[string(key)]
 }
 
-func (e *erasure) collectChange(c *foyer.Change) {
+func (e *erasure) collectChange(c *foyer.Change) error {
 	e.entries[c.Entry] = true
 	if c.Joined != 0 {
-		e.entries[c.Joined] = true
+		there, err := e.isThere(c.Joined)
+		if err != nil {
+			return err
+		}
+		if !there { // else they were parted again: another person
+			e.entries[c.Joined] = true
+		}
 	}
 	var before, after [foyer.NumFields]string
 	for _, f := range c.Fields {
 		before[f.Field], after[f.Field] = f.Before, f.After
 		if f.Field == foyer.Email {
-			for _, email := range []string{f.Before, f.After} {
-				if key, err := match.Email(email); err == nil {
-					e.keys[string(key)] = true
-				}
+			if err := errors.Join(e.addKey(f.Before), e.addKey(f.After)); err != nil {
+				return err
 			}
 		}
 	}
 	e.name(&before)
 	e.name(&after)
 	for _, id := range c.IDs {
-		for _, text := range []string{id.Before, id.After} {
-			if text != "" {
-				e.ids[foyer.ExternalID{Source: id.Source, ID: text}] = true
-			}
+		if err := errors.Join(e.addID(foyer.ExternalID{Source: id.Source, ID: id.Before}), e.addID(foyer.ExternalID{Source: id.Source, ID: id.After})); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
-// name notes what names a person among values: emails, full names and phone numbers.
+// name notes what names a person among values besides emails: full names and phone numbers.
 func (e *erasure) name(values *[foyer.NumFields]string) {
-	e.need(values[foyer.Email])
 	if first, last := values[foyer.FirstName], values[foyer.LastName]; first != "" && last != "" {
 		e.need(first + " " + last)
 		e.need(last + ", " + first)
@@ -348,7 +443,7 @@ func (e *erasure) chunks(scrub func(foyer.RunID, foyer.EntryID, *foyer.Change) (
 		var chunk []byte
 		const q = `SELECT run, first, changes FROM change_chunk WHERE org = $1 AND (run, first) > ($2, $3) ORDER BY run, first LIMIT 1`
 		err := e.t.get(q, []any{e.org, run, first}, &run, &first, &chunk)
-		if err == sql.ErrNoRows {
+		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
 		if err != nil {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
 	"foyer"
 	"foyer/reconcile"
+	"foyer/store"
 )
 
 type entryKeepCmd struct {
@@ -146,7 +148,11 @@ func (c *entryEraseCmd) Run(a *app) error {
 			return a.said(map[string]string{"forgotten": c.Email}, "The next file that lists %s adds them again.", c.Email)
 		}
 		if !c.Yes {
-			return foyer.Errorf(foyer.Invalid, "erasing cannot be undone, not even by undoing a run: add --yes to erase %s", c.Email)
+			who, err := o.TryErase(a.ctx, o.operator, org.ID, id, key)
+			if err != nil {
+				return err
+			}
+			return foyer.Errorf(foyer.Invalid, "nothing was erased. It would take %s, and cannot be undone, not even by undoing a run; to erase: add --yes", erasingText(who))
 		}
 		run, err := o.Erase(a.ctx, o.operator, org.ID, id, key)
 		if err != nil {
@@ -155,6 +161,18 @@ func (c *entryEraseCmd) Run(a *app) error {
 		return a.said(map[string]string{"run": run.ID.String(), "erased": run.Message},
 			"Erased %s (%v): from the book, its log, held files and reports. Files that list them are told so, and do not bring them back; foyer entry erase --forget changes that.", run.Message, run.ID)
 	})
+}
+
+// erasingText names whom an erasure takes.
+func erasingText(who store.Erasing) string {
+	text := "what the log has of somebody who is not in the book any more"
+	if who.Entry != nil {
+		text = fmt.Sprintf("%v, %s (%s)", who.Entry.ID, who.Entry.Values[foyer.Email], dash(who.Entry.FullName()))
+	}
+	for _, id := range who.Others {
+		text += fmt.Sprintf(" and %v, which is part of it or gone", id)
+	}
+	return text
 }
 
 // said prints v with --json, else the text.
