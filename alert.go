@@ -38,6 +38,7 @@ const (
 	AlertFailed     AlertKind = "failed"      // a source could not be read
 	AlertSilent     AlertKind = "silent"      // a source did not sync within its interval
 	AlertReplayed   AlertKind = "replayed"    // an old file was applied again
+	AlertRedone     AlertKind = "redone"      // what somebody had undone was done again
 	AlertKeyExpires AlertKind = "key_expires" // a key ends soon
 	AlertKeyEnded   AlertKind = "key_ended"   // a key was used after its end
 	AlertKeyLeaked  AlertKind = "key_leaked"  // a key's secret was sent in a URL

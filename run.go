@@ -25,6 +25,8 @@ type Run struct {
 	Replays  RunID     // an earlier run that applied the same file, which is not the latest any more; 0: none
 	Hold     *Hold     // why it was held; nil: it was not
 	Refusal  *Refusal  // of a refused run
+	Redoes   RunID     // the undo whose work it does again, though that was held once; 0: none. Not stored, but said in Message
+	Tried    []*Change // of a dry run, what it would do to the first people, the gravest first. Not stored
 }
 
 // Hold says why a run waits for a person to decide, and whom it is about (R22).
@@ -33,9 +35,11 @@ type Hold struct {
 	Lost    int         `json:"lost"`              // whom it would disable or take off their site
 	Of      int         `json:"of"`                // of so many whom the source covers
 	Shared  []HoldGroup `json:"shared"`            // what the lost have in common
+	Redoes  []RunID     `json:"redoes,omitempty"`  // the undos whose work it would do again
+	Away    int         `json:"away,omitempty"`    // of those whom the guard counted, how many were taken away in the days before
 	Leave   bool        `json:"leave,omitempty"`   // of the end of a source: whom nobody else lists stays
 	Decided string      `json:"decided,omitempty"` // by whom and when, once it is
-	Expires time.Time   `json:"expires"`           // when it lapses
+	Expires time.Time   `json:"expires_at"`        // when it lapses
 }
 
 // HoldFor makes the run one that waits for a decision; its counts say what it would do.

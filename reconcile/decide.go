@@ -94,14 +94,15 @@ func endDelta(b *store.Book, run *foyer.Run, e ending) (*store.Delta, error) {
 		delta.Decided = &e.held
 	}
 	delta.Verdict = func() (*store.Delta, error) {
-		g := guarded{b: b, source: source, toll: toll, listed: claims.Len(), claims: claims, now: b.Now}
+		g := &guarded{b: b, source: source, toll: toll, listed: claims.Len(), claims: claims, now: b.Now}
 		hold, err := g.judge(e.covers)
+		run.Tried = toll.shown()
 		if err != nil || hold == nil {
 			return nil, err
 		}
 		hold.Leave = e.leave
 		run.HoldFor(hold)
-		return &store.Delta{Run: run, Kept: &store.Kept{Lost: toll.lost}}, nil
+		return &store.Delta{Run: run, Kept: g.kept()}, nil
 	}
 	return delta, nil
 }

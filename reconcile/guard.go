@@ -19,8 +19,10 @@ type toll struct {
 	divisions map[string]int                  // and in each division
 	renamed   int                             // got another email by their id
 	named     int                             // had a name, and got another
-	redone    int                             // entries of which a watched undo is done again (R25)
-	undo      foyer.RunID                     // the first such undo
+	redone    map[foyer.RunID]int             // by watched undo, how many entries it is done again for (R25)
+	spent     map[foyer.RunID]bool            // watches for which a run was held before
+	gravest   []*foyer.Change                 // of the lost, renamed, named and redone, the first
+	others    []*foyer.Change                 // and of the rest
 	vanished  map[string][]vanished           // by folded full name, whom absence disabled: they may have been renamed (R3)
 	watched   map[foyer.EntryID][]watchedUndo // what was undone of each entry
 	removed   map[string]foyer.RunID          // emails of added entries that an undo removed
@@ -40,21 +42,29 @@ type watchedUndo struct {
 	change *foyer.Change
 }
 
+// How many changes are kept to be shown, of the gravest and of others.
+const (
+	maxGravest = 2000
+	maxOthers  = 500
+)
+
 // maxVanished bounds for how many of the vanished it is found out whether they were renamed.
 const maxVanished = 10_000
 
 func newToll() *toll {
-	return &toll{sites: map[foyer.SiteID]int{}, divisions: map[string]int{}, vanished: map[string][]vanished{}}
+	return &toll{sites: map[foyer.SiteID]int{}, divisions: map[string]int{}, vanished: map[string][]vanished{}, redone: map[foyer.RunID]int{}, spent: map[foyer.RunID]bool{}}
 }
 
 // watch reads what undos put back that the run must not do again unnoticed. Its cost follows what they changed.
 func (t *toll) watch(b *store.Book, source foyer.SourceID) error {
-	undos, err := b.Watches(source)
-	if err != nil || len(undos) == 0 {
+	watches, err := b.Watches(source)
+	if err != nil || len(watches) == 0 {
 		return err
 	}
 	t.watched, t.removed = map[foyer.EntryID][]watchedUndo{}, map[string]foyer.RunID{}
-	for _, undo := range undos {
+	for _, w := range watches {
+		undo := w.Undo
+		t.spent[undo] = w.Spent
 		err := b.Changes(undo, func(c *foyer.Change) error {
 			t.watched[c.Entry] = append(t.watched[c.Entry], watchedUndo{undo, c})
 			if c.Removed {
@@ -77,7 +87,9 @@ func (t *toll) note(source foyer.SourceID, before *foyer.Entry, w *store.Write, 
 	if c == nil {
 		return
 	}
+	grave := false
 	if loss, lost := store.LossOf(c, source); lost && (absent || len(loss.Sites) == 0) {
+		grave = true
 		t.lost = append(t.lost, c.Entry)
 		for _, site := range before.Sites {
 			t.sites[site]++
@@ -95,12 +107,24 @@ func (t *toll) note(source foyer.SourceID, before *foyer.Entry, w *store.Write, 
 		named = named || isName && f.Before != "" && f.Before != f.After
 		if f.Field == foyer.Email && !c.Added && f.Before != f.After && len(c.Emails) > 0 {
 			t.renamed++
+			grave = true
 		}
 	}
 	if named {
 		t.named++
 	}
-	t.noteRedo(w)
+	if t.noteRedo(w) || named || grave {
+		t.gravest = keepFirst(t.gravest, c, maxGravest)
+	} else {
+		t.others = keepFirst(t.others, c, maxOthers)
+	}
+}
+
+func keepFirst(changes []*foyer.Change, c *foyer.Change, most int) []*foyer.Change {
+	if len(changes) >= most {
+		return changes
+	}
+	return append(changes, c)
 }
 
 func (t *toll) noteVanished(before *foyer.Entry, c *foyer.Change, absent bool) {
@@ -128,17 +152,17 @@ func (t *toll) renamedFrom(e *foyer.Entry) *vanished {
 	return nil
 }
 
-// noteRedo counts an entry of which a write does again what was undone.
-func (t *toll) noteRedo(w *store.Write) {
+// noteRedo counts an entry of which a write does again what was undone, and tells whether it does.
+func (t *toll) noteRedo(w *store.Write) bool {
 	if t.watched == nil {
-		return
+		return false
 	}
-	undo := t.removed[w.Key]
-	for _, email := range w.Emails {
-		undo = cmp.Or(undo, t.removed[email.Key])
-	}
-	if !w.Change.Added {
-		undo = 0
+	undo := foyer.RunID(0)
+	if w.Change.Added {
+		undo = t.removed[w.Key]
+		for _, email := range w.Emails {
+			undo = cmp.Or(undo, t.removed[email.Key])
+		}
 	}
 	for _, watched := range t.watched[w.ID] {
 		if redoes(w.Change, watched.change) {
@@ -146,9 +170,21 @@ func (t *toll) noteRedo(w *store.Write) {
 		}
 	}
 	if undo != 0 {
-		t.redone++
-		t.undo = cmp.Or(t.undo, undo)
+		t.redone[undo]++
 	}
+	return undo != 0
+}
+
+// redo returns the first undo that is done again, and for how many entries all of them are; of those only for which no run was held before, or only the others.
+func (t *toll) redo(spent bool) (undos []foyer.RunID, entries int) {
+	for undo, n := range t.redone {
+		if t.spent[undo] == spent {
+			undos = append(undos, undo)
+			entries += n
+		}
+	}
+	slices.Sort(undos)
+	return undos, entries
 }
 
 // redoes tells whether a change sets again what an undo put back.
@@ -175,6 +211,8 @@ type guarded struct {
 	matched int // persons of the delivery who were there before
 	claims  *store.Claims
 	now     time.Time
+	fresh   []foyer.EntryID // the lost whom an approval did not cover
+	away    []foyer.EntryID // those taken away in the last week, whom the guard counted
 }
 
 // lossWeek is over how long the guard counts (R21).
@@ -184,14 +222,13 @@ const lossWeek = 7 * 24 * time.Hour
 func (g *guarded) judge(covers []foyer.EntryID) (*foyer.Hold, error) {
 	hold := &foyer.Hold{Expires: g.now.Add(foyer.HoldLife)}
 	if covers != nil {
-		more := 0
 		for _, id := range g.toll.lost {
 			if _, shown := slices.BinarySearch(covers, id); !shown {
-				more++
+				g.fresh = append(g.fresh, id)
 			}
 		}
-		if more > 0 {
-			hold.Reasons = append(hold.Reasons, fmt.Sprintf("would disable %d who were not among those approved", more))
+		if len(g.fresh) > 0 {
+			hold.Reasons = append(hold.Reasons, fmt.Sprintf("would disable %d who were not among those approved", len(g.fresh)))
 		}
 	}
 	if err := g.count(hold); err != nil {
@@ -203,8 +240,9 @@ func (g *guarded) judge(covers []foyer.EntryID) (*foyer.Hold, error) {
 		}
 		g.limitOthers(hold)
 	}
-	if covers == nil && g.toll.redone > 0 {
-		hold.Reasons = append(hold.Reasons, fmt.Sprintf("would do again for %d what %v undid", g.toll.redone, g.toll.undo))
+	if undos, n := g.toll.redo(false); covers == nil && n > 0 {
+		hold.Redoes = undos
+		hold.Reasons = append(hold.Reasons, fmt.Sprintf("would do again for %d what %v undid", n, undos[0]))
 	}
 	if len(hold.Reasons) == 0 {
 		return nil, nil
@@ -237,18 +275,18 @@ func (g *guarded) count(hold *foyer.Hold) error {
 	return err
 }
 
-// week returns how many the source's runs of the last week took away who still are away after this run, besides those whom it takes away itself.
-func (g *guarded) week() (away int, err error) {
+// week notes whom the source's runs of the last week took away who still are away after this run, besides those whom it takes away itself.
+func (g *guarded) week() error {
 	losses, err := g.b.Losses(g.source.ID, g.now.Add(-lossWeek))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	var ids []foyer.EntryID
 	for _, loss := range losses {
 		ids = append(ids, loss.Entry)
 	}
 	at := 0
-	err = g.b.Entries(ids, func(e *foyer.Entry) error {
+	return g.b.Entries(ids, func(e *foyer.Entry) error {
 		for losses[at].Entry != e.ID {
 			at++
 		}
@@ -256,11 +294,10 @@ func (g *guarded) week() (away int, err error) {
 		_, back := slices.BinarySearch(g.toll.back, e.ID)
 		missing := slices.ContainsFunc(losses[at].Sites, func(s foyer.SiteID) bool { return !slices.Contains(e.Sites, s) })
 		if !again && !back && (!e.Enabled || missing) {
-			away++
+			g.away = append(g.away, e.ID)
 		}
 		return nil
 	})
-	return away, err
 }
 
 // limitLosses adds that the run takes away too many, counted with those of the last week (R21).
@@ -268,10 +305,10 @@ func (g *guarded) limitLosses(hold *foyer.Hold) error {
 	if hold.Lost == 0 {
 		return nil
 	}
-	away, err := g.week()
-	if err != nil {
+	if err := g.week(); err != nil {
 		return err
 	}
+	away := len(g.away)
 	lost, all := hold.Lost+away, hold.Of+away
 	for _, limit := range []foyer.Limit{g.source.Guard.Many, g.source.Guard.Few} {
 		if !limit.Tripped(lost, all) {
@@ -281,7 +318,7 @@ func (g *guarded) limitLosses(hold *foyer.Hold) error {
 		if away > 0 {
 			reason = fmt.Sprintf("would disable %d of %d; with those of the last 7 days %d of %d (limit %d%%)", hold.Lost, hold.Of, lost, all, limit.Percent)
 		}
-		hold.Reasons = append(hold.Reasons, reason)
+		hold.Reasons, hold.Away = append(hold.Reasons, reason), away
 		break
 	}
 	return nil
@@ -315,3 +352,11 @@ func (g *guarded) shared() (groups []foyer.HoldGroup) {
 	})
 	return groups[:min(len(groups), 10)]
 }
+
+// kept returns what a held run keeps of what the guard found.
+func (g *guarded) kept() *store.Kept {
+	return &store.Kept{Lost: g.toll.lost, New: g.fresh, Away: g.away, Changes: g.toll.shown()}
+}
+
+// shown returns the changes to be shown, the gravest first.
+func (t *toll) shown() []*foyer.Change { return slices.Concat(t.gravest, t.others) }

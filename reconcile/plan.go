@@ -426,8 +426,7 @@ func (p *plan) finish(run *foyer.Run, counts foyer.Counts, found *problems) {
 	run.Counts, run.Problems = counts, all.list()
 }
 
-// verdict judges the run once its writes are worked out; nil where it may be applied. covers are those whom an approval covers.
-func (p *plan) verdict(covers []foyer.EntryID) (*foyer.Hold, error) {
-	g := guarded{b: p.b, source: p.policy.source, toll: p.toll, listed: p.reading.claims.Len(), matched: p.reading.counts.Listed - len(p.adds), claims: p.reading.claims, now: p.b.Now}
-	return g.judge(covers)
+// guarded returns the run as the guard looks at it once its writes are worked out.
+func (p *plan) guarded() *guarded {
+	return &guarded{b: p.b, source: p.policy.source, toll: p.toll, listed: p.reading.claims.Len(), matched: p.reading.counts.Listed - len(p.adds), claims: p.reading.claims, now: p.b.Now}
 }

@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"foyer"
@@ -126,7 +127,7 @@ func try(b *store.Book, d Delivery, run *foyer.Run, rows *arena) error {
 
 // delta plans a delivery on the book as it is. rows must stay open until what it returns is written.
 func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta, error) {
-	run.Counts, run.Problems, run.Hold, run.Status, run.Message, run.Replays = foyer.Counts{}, nil, nil, foyer.Applied, "", 0
+	run.Counts, run.Problems, run.Hold, run.Status, run.Message, run.Replays, run.Redoes = foyer.Counts{}, nil, nil, foyer.Applied, "", 0, 0
 	source, err := sourceOf(b, d.Source)
 	if err != nil {
 		return nil, err
@@ -163,13 +164,35 @@ func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta
 		result.Decided = &d.held
 	}
 	result.Verdict = func() (*store.Delta, error) {
-		hold, err := plan.verdict(d.covers)
-		if err != nil || hold == nil {
+		g := plan.guarded()
+		hold, err := g.judge(d.covers)
+		if d.DryRun {
+			run.Tried = plan.toll.shown()
+		}
+		if err != nil {
 			return nil, err
 		}
-		return held(b, d, run, hold, plan)
+		if hold != nil {
+			return held(d, run, hold, g, plan.rows)
+		}
+		result.Watch = plan.toll.settleWatches(run, d.covers != nil)
+		return nil, nil
 	}
 	return result, nil
+}
+
+// settleWatches ends the watches whose undo an applied run did again: with approval, or since a run was held for them before and nobody decided. The latter is told.
+func (t *toll) settleWatches(run *foyer.Run, approved bool) (over []store.Watch) {
+	undos, n := t.redo(true)
+	if !approved && n > 0 {
+		run.Redoes = undos[0]
+		run.Message = strings.TrimSpace(fmt.Sprintf("%s It did again for %d what %v undid, for which a run was held before.", run.Message, n, undos[0]))
+	}
+	fresh, _ := t.redo(false)
+	for _, undo := range append(undos, fresh...) {
+		over = append(over, store.Watch{Source: run.Source, Undo: undo, Over: true})
+	}
+	return over
 }
 
 // noteReplay says of a run that it brings the file of an earlier one, which is not the latest. That is legitimate, as is restoring an old list, but never silent.
@@ -197,20 +220,17 @@ func sourceOf(b *store.Book, id foyer.SourceID) (*foyer.Source, error) {
 }
 
 // held returns what is written in place of a run that the guard holds. The counts of the run stay: they say what it would do.
-func held(b *store.Book, d Delivery, run *foyer.Run, hold *foyer.Hold, plan *plan) (*store.Delta, error) {
+func held(d Delivery, run *foyer.Run, hold *foyer.Hold, g *guarded, rows func(func(*foyer.Row) error) error) (*store.Delta, error) {
 	if d.Strict && !d.DryRun {
 		return nil, foyer.Errorf(foyer.Conflict, "%s, and handling=strict was asked for. Nothing changed", hold.Reasons[0])
 	}
 	run.HoldFor(hold)
-	delta := &store.Delta{Run: run, Kept: &store.Kept{Lost: plan.toll.lost, Rows: plan.rows}}
-	if plan.toll.redone == 0 {
-		return delta, nil
+	delta := &store.Delta{Run: run, Kept: g.kept()}
+	delta.Kept.Rows = rows
+	for _, undo := range hold.Redoes {
+		delta.Watch = append(delta.Watch, store.Watch{Source: run.Source, Undo: undo, Spent: true}) // it is held once (R25)
 	}
-	watches, err := b.Watches(run.Source)
-	for _, undo := range watches {
-		delta.Unwatch = append(delta.Unwatch, store.Watch{Source: run.Source, Undo: undo}) // it is held once (R25)
-	}
-	return delta, err
+	return delta, nil
 }
 
 // repeat fills in the run of a delivery that is byte for byte the one that the book was last made from.

@@ -260,8 +260,9 @@ func TestR22_HeldRunSaysWhatTheLostShare(t *testing.T) {
 	if !slices.Equal(run.Hold.Shared, want) {
 		t.Errorf("they share %+v, want %+v", run.Hold.Shared, want)
 	}
-	lost, err := f.store.Lost(t.Context(), f.operator, f.org, run.ID)
+	kept, err := f.store.HeldDetail(t.Context(), f.operator, f.org, run.ID)
 	f.must(err)
+	lost := kept.Lost
 	if len(lost) != 20 || !slices.Contains(lost, f.entry("p100@x.ca").ID) {
 		t.Errorf("the run names %v", lost)
 	}

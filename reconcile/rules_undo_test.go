@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -129,7 +130,75 @@ func TestR25_TheNextRunDoesNotRedoUnnoticed(t *testing.T) {
 	f.upload(f.hr, original) // does none of it again
 	held := f.held(f.hr, changed, fmt.Sprintf("would do again for 4 what %v undid", undo.ID))
 	f.runStatus(held.ID, foyer.Held)
-	f.sync(f.hr, changed, foyer.Applied) // it is held once
+	run := f.sync(f.hr, changed, foyer.Applied) // it is held once
+	if want := fmt.Sprintf("It did again for 4 what %v undid, for which a run was held before.", undo.ID); run.Message != want {
+		t.Errorf("the run says %q, want %q", run.Message, want)
+	}
+	f.alerted(foyer.AlertRedone)
+	if again := f.sync(f.hr, changed+"\n", foyer.Applied); again.Message != "" {
+		t.Errorf("the next says %q", again.Message)
+	}
+	f.alerted()
+}
+
+// alerted wants alerts of those kinds to be open.
+func (f *fixture) alerted(want ...foyer.AlertKind) {
+	f.t.Helper()
+	alerts, err := f.store.Alerts(f.t.Context(), f.operator, f.org, false)
+	f.must(err)
+	var got []foyer.AlertKind
+	for _, a := range alerts {
+		got = append(got, a.Kind)
+	}
+	if !slices.Equal(got, want) {
+		f.t.Errorf("the alerts are %v, want %v", got, want)
+	}
+}
+
+// TestR25_RejectedRedoIsHeldAgain holds that who said no is asked again, not passed over.
+func TestR25_RejectedRedoIsHeldAgain(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, original)
+	f.undo(f.upload(f.hr, changed).ID)
+	for range 3 {
+		held := f.held(f.hr, changed, "would do again")
+		_, err := f.store.Reject(t.Context(), f.operator, f.org, held.ID)
+		f.must(err)
+	}
+}
+
+// TestR22_HeldRunShowsWhatItWouldDo holds that renames, names and what is done again are named too.
+func TestR22_HeldRunShowsWhatItWouldDo(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, original)
+	f.undo(f.upload(f.hr, changed).ID)
+	held := f.held(f.hr, changed, "would do again")
+	kept, err := f.store.HeldDetail(t.Context(), f.operator, f.org, held.ID)
+	f.must(err)
+	if len(kept.Changes) != 4 || kept.Changes[0].Entry != 1 || kept.Changes[0].Fields[0].After != "Chief" {
+		t.Errorf("it shows %+v", kept.Changes)
+	}
+}
+
+// TestR25_NothingLeftToUndoIsNoRun holds that an undo which puts nothing back says why, and leaves no run.
+func TestR25_NothingLeftToUndoIsNoRun(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, original)
+	run := f.upload(f.hr, strings.Replace(original, "Boss", "Chief", 1))
+	act := f.edit("ann@x.ca", set(foyer.Title, "Queen"))
+	before := f.dump()
+	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{}, false)
+	if foyer.KindOf(err) != foyer.Conflict || !strings.Contains(err.Error(), fmt.Sprintf("title \"ann@x.ca (E-1)\": not put back: %v changed it since", act)) {
+		t.Errorf("error %v", err)
+	}
+	bob := reconcile.ParseName("bob@x.ca")
+	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{Entry: &bob}, false)
+	if foyer.KindOf(err) != foyer.Conflict || !strings.Contains(err.Error(), "changed nothing there") {
+		t.Errorf("error %v", err)
+	}
+	if rows := written(before, f.dump()); len(rows) > 0 {
+		t.Errorf("it wrote %v", rows)
+	}
 }
 
 func TestR25_ApprovedRedoIsDone(t *testing.T) {
@@ -229,10 +298,8 @@ func TestEndOfASource_R21_IsHeld(t *testing.T) {
 	if run.Status != foyer.Held || f.enabled() != 20 {
 		t.Fatalf("the run is %s, %d enabled", run.Status, f.enabled())
 	}
-	f.upload(f.hr, staff(0, 20, "Toronto")) // it has not ended, and this supersedes
-	f.runStatus(run.ID, foyer.Superseded)
-	run, err = reconcile.EndSource(t.Context(), f.store, f.operator, f.org, f.hr, false, false)
-	f.must(err)
+	f.upload(f.hr, staff(0, 20, "Toronto")) // it has not ended, and no delivery takes the decision away
+	f.runStatus(run.ID, foyer.Held)
 	f.approve(run.ID, foyer.Applied)
 	if f.enabled() != 0 {
 		t.Errorf("%d are enabled", f.enabled())

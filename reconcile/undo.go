@@ -41,6 +41,8 @@ type undo struct {
 	entry  foyer.EntryID // of the scope; 0: all
 	runs   map[foyer.RunID]*foyer.Run
 	left   problems // what is not put back
+	wrote  bool     // something is
+	tried  []*foyer.Change
 	sites  map[foyer.SiteID]string
 }
 
@@ -62,7 +64,7 @@ func undoDelta(b *store.Book, run *foyer.Run, scope UndoScope) (*store.Delta, er
 		if undid, err = b.Run(u.target.Of); err != nil {
 			return nil, err
 		}
-		delta.Unwatch = []store.Watch{{Source: undid.Source, Undo: u.target.ID}}
+		delta.Watch = []store.Watch{{Source: undid.Source, Undo: u.target.ID, Over: true}}
 	}
 	delta.Writes = func(yield func(*store.Write, error) bool) {
 		err := b.ChangeBatches(u.target.ID, func(batch []*foyer.Change) error { return u.putBack(batch, yield) })
@@ -72,7 +74,7 @@ func undoDelta(b *store.Book, run *foyer.Run, scope UndoScope) (*store.Delta, er
 			}
 			return
 		}
-		run.Problems, run.Warnings = u.left.list(), u.left.countWarned
+		run.Problems, run.Warnings, run.Tried = u.left.list(), u.left.countWarned, u.tried
 		if u.left.countWarned > 0 || scope != (UndoScope{}) {
 			return
 		}
@@ -81,7 +83,19 @@ func undoDelta(b *store.Book, run *foyer.Run, scope UndoScope) (*store.Delta, er
 			delta.Marks[undid.ID] = foyer.Applied
 		}
 	}
+	delta.Verdict = func() (*store.Delta, error) { return nil, u.nothing() }
 	return delta, nil
+}
+
+// nothing refuses an undo that puts nothing back.
+func (u *undo) nothing() error {
+	switch {
+	case u.wrote:
+		return nil
+	case u.left.countWarned > 0:
+		return foyer.Errorf(foyer.Conflict, "nothing of the run %v can be put back; the first: %v", u.target.ID, u.left.list()[0])
+	}
+	return foyer.Errorf(foyer.Conflict, "the run %v changed nothing there", u.target.ID)
 }
 
 func newUndo(b *store.Book, run *foyer.Run, scope UndoScope) (*undo, error) {
@@ -103,12 +117,16 @@ func newUndo(b *store.Book, run *foyer.Run, scope UndoScope) (*undo, error) {
 		return nil, err
 	}
 	u := &undo{b: b, policy: p, target: target, run: run, scope: scope, runs: map[foyer.RunID]*foyer.Run{}, sites: p.sites.of}
+	if scope.Site != 0 {
+		run.Message = fmt.Sprintf("Only for those at %s.", u.sites[scope.Site])
+	}
 	if scope.Entry != nil {
 		e, err := scope.Entry.Find(b)
 		if err != nil {
 			return nil, err
 		}
 		u.entry = e.ID
+		run.Message = fmt.Sprintf("Only for %v.", e.ID)
 	}
 	return u, u.check()
 }
@@ -180,6 +198,10 @@ func (u *undo) putBack(batch []*foyer.Change, yield func(*store.Write, error) bo
 			continue
 		}
 		tally(&u.run.Counts, w)
+		u.wrote = true
+		if w.Change != nil {
+			u.tried = keepFirst(u.tried, w.Change, maxGravest)
+		}
 		if !yield(w, nil) {
 			return errStopped
 		}
@@ -325,14 +347,16 @@ func (u *undo) restore(c *foyer.Change, k known, since touched) (*store.Write, e
 func (u *undo) finish(d *draft, c *foyer.Change, since touched) (*store.Write, error) {
 	e := d.after
 	untouched := func(aspect string, same bool) bool {
-		what, _, _ := strings.Cut(aspect, ":")
 		by, changed := since[aspect]
 		switch {
-		case changed && by != u.target.ID:
-			u.leave(c, e, strings.TrimPrefix(aspect, what+":"), fmt.Sprintf("%v changed it since", by))
-		case !changed && !same:
-			u.leave(c, e, strings.TrimPrefix(aspect, what+":"), "it is something else by now")
-		case !changed:
+		case changed && by == u.target.ID: // what is wrong with it was said
+		case changed && u.runs[by] != nil && u.runs[by].Of == u.target.ID:
+			u.leave(c, e, aspectName(aspect), fmt.Sprintf("%v put it back already", by))
+		case changed:
+			u.leave(c, e, aspectName(aspect), fmt.Sprintf("%v changed it since", by))
+		case !same:
+			u.leave(c, e, aspectName(aspect), "it is something else by now")
+		default:
 			return true
 		}
 		return false
@@ -439,7 +463,7 @@ func (u *undo) restoreClaims(d *draft, c *foyer.Change, untouched func(string, b
 			continue
 		}
 		if claim.Before != nil && !source.EndedAt.IsZero() && u.target.Kind != foyer.End {
-			u.leave(c, d.after, "claim of "+source.Name, "the source has ended")
+			u.leave(c, d.after, "listed by "+source.Name, "the source has ended")
 			continue
 		}
 		d.setClaim(source, claim.Before) // without a hash: its row is looked at again (R17)
@@ -470,6 +494,22 @@ func aspectOf(f foyer.Field) string {
 		return "email"
 	}
 	return "field:" + f.Label()
+}
+
+// aspectName is what an aspect is called to a person.
+func aspectName(aspect string) string {
+	what, of, _ := strings.Cut(aspect, ":")
+	switch what {
+	case "field":
+		return of
+	case "claim":
+		return "listed by " + of
+	case "keep":
+		return "kept " + of
+	case "id":
+		return "id of " + of
+	}
+	return aspect
 }
 
 // aspects calls yield with the name of each aspect that a change is about. sources names sources.
@@ -523,7 +563,9 @@ func (u *undo) touchedSince(e *foyer.Entry) (touched, error) {
 				return
 			}
 			if run.Kind != foyer.Undo || run.Of <= u.target.ID {
-				since[aspect] = id
+				if _, later := since[aspect]; !later {
+					since[aspect] = id
+				}
 				return
 			}
 			if undone[run.Of] == nil {

@@ -120,6 +120,7 @@ type reportJSON struct {
 	Errors    int           `json:"errors"`
 	Warnings  int           `json:"warnings"`
 	Problems  []problemJSON `json:"problems"`
+	Held      bool          `json:"would_be_held,omitempty"` // of a dry run
 	Message   string        `json:"message,omitempty"`
 	See       string        `json:"see,omitempty"`
 }
@@ -138,7 +139,7 @@ func (p report) json() reportJSON {
 		Skipped: c.Skipped, Errors: c.Errors, Warnings: c.Warnings, Problems: []problemJSON{}, Message: p.run.Message, See: p.see(),
 	}
 	if p.dry {
-		out.Status = "dry_run"
+		out.Status, out.Held = "dry_run", p.held()
 	} else {
 		out.Run = p.run.ID.String()
 	}

@@ -21,10 +21,11 @@ type ending struct {
 }
 
 // openAlert opens an alert in the transaction that brought its cause about. Where one of that cause is open, it stays the one message of
-// its cause, and only gets what is newest.
+// its cause, and only gets what is newest; but of a held run it is told anew where other people are at stake.
 func openAlert(t *txn, org foyer.OrgID, a foyer.Alert) error {
-	const again = `UPDATE alert SET run = $1, seen_at = $2, title = $3, message = $4, cure = $5 WHERE org = $6 AND cause = $7 AND closed_at = 0`
-	open, err := t.count(again, a.Run, millis(a.Opened), a.Title, a.Message, a.Cure, org, a.Cause)
+	const again = `UPDATE alert SET run = $1, seen_at = $2, title = $3, message = $4, cure = $5, news = CASE WHEN $8 = 1 AND title <> $3 THEN $9 ELSE news END
+		WHERE org = $6 AND cause = $7 AND closed_at = 0`
+	open, err := t.count(again, a.Run, millis(a.Opened), a.Title, a.Message, a.Cure, org, a.Cause, flag(a.Kind == foyer.AlertHeld), newsOpened)
 	if err != nil || open > 0 {
 		return err
 	}
@@ -52,11 +53,14 @@ func alertRun(t *txn, org foyer.OrgID, r *foyer.Run) error {
 	if r.Kind != foyer.Sync && r.Kind != foyer.End || r.Source == 0 {
 		return nil
 	}
+	if r.Kind == foyer.End {
+		return alertEnd(t, org, r)
+	}
 	over, how := []foyer.AlertKind{}, ""
 	switch r.Status {
 	case foyer.Applied:
 		over, how = []foyer.AlertKind{foyer.AlertRefused, foyer.AlertFailed, foyer.AlertSilent, foyer.AlertHeld}, r.ID.String()+" was applied"
-		if err := endReplay(t, org, r); err != nil {
+		if err := endOldNews(t, org, r); err != nil {
 			return err
 		}
 	case foyer.Held:
@@ -80,6 +84,37 @@ func alertRun(t *txn, org foyer.OrgID, r *foyer.Run) error {
 	return openAlert(t, org, runAlert(kind, o, source, r))
 }
 
+// alertEnd is alertRun for the end of a source: held, it is an alert beside that of a held delivery; applied, the source raises none any more.
+func alertEnd(t *txn, org foyer.OrgID, r *foyer.Run) error {
+	switch r.Status {
+	case foyer.Held:
+		o, source, err := readOrgAndSource(t, org, r.Source)
+		if err != nil {
+			return err
+		}
+		a := runAlert(foyer.AlertHeld, o, source, r)
+		a.Cause = heldCause(r)
+		return openAlert(t, org, a)
+	case foyer.Applied:
+		for _, kind := range []foyer.AlertKind{foyer.AlertRefused, foyer.AlertFailed, foyer.AlertSilent, foyer.AlertHeld, foyer.AlertReplayed, foyer.AlertRedone} {
+			if err := closeAlert(t, org, foyer.AlertCause(kind, r.Source), ending{r.Finished, "the source ended"}); err != nil {
+				return err
+			}
+		}
+		return closeAlert(t, org, heldCause(r), ending{r.Finished, r.ID.String() + " was applied"})
+	}
+	return nil
+}
+
+// heldCause is the cause of the alert about a held run.
+func heldCause(r *foyer.Run) string {
+	cause := foyer.AlertCause(foyer.AlertHeld, r.Source)
+	if r.Kind == foyer.End {
+		cause += ":end"
+	}
+	return cause
+}
+
 // replayed opens the alert that a run applied a file which an earlier run had applied, though others were applied in between. It is called
 // before the run is stored: storing it ends the alerts of earlier replays.
 func replayed(t *txn, org foyer.OrgID, run *foyer.Run, earlier foyer.RunID, at time.Time) error {
@@ -90,14 +125,31 @@ func replayed(t *txn, org foyer.OrgID, run *foyer.Run, earlier foyer.RunID, at t
 	return openAlert(t, org, replayAlert(o, source, run, earlier, at))
 }
 
-// endReplay ends the alert about a replay by an earlier run.
-func endReplay(t *txn, org foyer.OrgID, r *foyer.Run) error {
-	cause := foyer.AlertCause(foyer.AlertReplayed, r.Source)
-	var mine int
-	if err := t.get(`SELECT COUNT(*) FROM alert WHERE org = $1 AND cause = $2 AND closed_at = 0 AND run = $3`, []any{org, cause, r.ID}, &mine); err != nil || mine > 0 {
+// redone opens the alert that a run did again what an undo had put back. It is called before the run is stored, as replayed is.
+func redone(t *txn, org foyer.OrgID, run *foyer.Run) error {
+	o, source, err := readOrgAndSource(t, org, run.Source)
+	if err != nil {
 		return err
 	}
-	return closeAlert(t, org, cause, ending{r.Finished, r.ID.String() + " applied another file"})
+	return openAlert(t, org, redoneAlert(o, source, run))
+}
+
+// endOldNews ends the alerts about a replay, or about what was done again, by an earlier run.
+func endOldNews(t *txn, org foyer.OrgID, r *foyer.Run) error {
+	for kind, how := range map[foyer.AlertKind]string{foyer.AlertReplayed: " applied another file", foyer.AlertRedone: " was applied, and did not do it again"} {
+		cause := foyer.AlertCause(kind, r.Source)
+		var mine int
+		if err := t.get(`SELECT COUNT(*) FROM alert WHERE org = $1 AND cause = $2 AND closed_at = 0 AND run = $3`, []any{org, cause, r.ID}, &mine); err != nil {
+			return err
+		}
+		if mine > 0 {
+			continue
+		}
+		if err := closeAlert(t, org, cause, ending{r.Finished, r.ID.String() + how}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func readOrgAndSource(t *txn, org foyer.OrgID, id foyer.SourceID) (foyer.Org, foyer.Source, error) {

@@ -12,12 +12,12 @@ import (
 // runAlert returns the alert that a refused, held or failed run raises.
 func runAlert(kind foyer.AlertKind, o foyer.Org, source foyer.Source, r *foyer.Run) foyer.Alert {
 	a := sourceAlert(kind, source, r.ID, r.Finished)
-	reason := withoutRows(r.Message)
+	reason := strings.TrimSuffix(withoutRows(r.Message), "; nothing was changed")
 	show := fmt.Sprintf("foyer run show --org %s %v", o.Slug, r.ID)
 	switch kind {
 	case foyer.AlertHeld:
 		a.Title = fmt.Sprintf("sync of %q held: %s", source.Name, brief(reason))
-		a.Message = fmt.Sprintf("The sync %v of the source %q waits for a decision, and has changed nothing: %s", r.ID, source.Name, reason)
+		a.Message = fmt.Sprintf("The %s %v of the source %q waits for a decision, and has changed nothing: it %s.%s", r.Kind, r.ID, source.Name, reason, sharedText(r.Hold))
 		a.Cure = fmt.Sprintf("See whom it concerns: %s\nThen approve or reject it: foyer run approve --org %s %v, or foyer run reject --org %s %v. A newer sync of the source replaces it, and after 7 days it lapses.",
 			show, o.Slug, r.ID, o.Slug, r.ID)
 	case foyer.AlertFailed:
@@ -27,7 +27,10 @@ func runAlert(kind foyer.AlertKind, o foyer.Org, source foyer.Source, r *foyer.R
 	default:
 		a.Title = fmt.Sprintf("sync of %q refused: %s", source.Name, brief(reason))
 		a.Message = fmt.Sprintf("What the source %q sent in %v was refused; nothing was changed: %s", source.Name, r.ID, reason)
-		a.Cure = "Correct the export and send the file again; this shows which line is wrong: " + show
+		a.Cure = "Correct the export and send the file again; this shows what is wrong: " + show
+		if r.Refusal != nil && r.Refusal.Kind == foyer.Forbidden {
+			a.Cure = "The file is not at fault: the key or its source may not deliver it. See: " + show
+		}
 	}
 	return a
 }
@@ -38,6 +41,15 @@ func replayAlert(o foyer.Org, source foyer.Source, r *foyer.Run, earlier foyer.R
 	a.Title = fmt.Sprintf("an old file of %q was applied again", source.Name)
 	a.Message = fmt.Sprintf("%v applied the very file of %q that %v had applied, though newer ones were applied in between: the book may have gone back to an older state.", r.ID, source.Name, earlier)
 	a.Cure = fmt.Sprintf("See what changed, and have the newest file sent again where this one was sent by mistake: foyer run show --org %s %v", o.Slug, r.ID)
+	return a
+}
+
+// redoneAlert returns the alert that a run did again what an undo had put back.
+func redoneAlert(o foyer.Org, source foyer.Source, r *foyer.Run) foyer.Alert {
+	a := sourceAlert(foyer.AlertRedone, source, r.ID, r.Finished)
+	a.Title = fmt.Sprintf("%q did again what %v had undone", source.Name, r.Redoes)
+	a.Message = fmt.Sprintf("%v of the source %q did again what %v had put back. An earlier run that would have done so was held, and nobody decided on it.", r.ID, source.Name, r.Redoes)
+	a.Cure = fmt.Sprintf("If it was right to undo it, undo this run too, and correct the export: foyer run undo --org %s %v", o.Slug, r.ID)
 	return a
 }
 
@@ -121,12 +133,25 @@ func withoutRows(message string) string {
 	return strings.TrimRight(message, " ;.")
 }
 
+// sharedText says what most of those have in common whom a held run would take away.
+func sharedText(hold *foyer.Hold) (text string) {
+	if hold == nil {
+		return ""
+	}
+	for _, group := range hold.Shared {
+		if group.Count*2 > hold.Lost {
+			text += fmt.Sprintf(" %d of %d: %s %s.", group.Count, hold.Lost, group.By, group.Value)
+		}
+	}
+	return text
+}
+
 // briefLength is how long what a title says of the reason is at most, in bytes.
 const briefLength = 100
 
 // brief returns the beginning of a reason, for a title.
 func brief(reason string) string {
-	for _, end := range []string{" (", ": ", "; ", ". "} {
+	for _, end := range []string{" (", "; ", ". "} {
 		reason, _, _ = strings.Cut(reason, end)
 	}
 	if len(reason) <= briefLength {

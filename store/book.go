@@ -42,8 +42,7 @@ type Delta struct {
 	Kept    *Kept                    // of a run that is held
 	Decided *foyer.RunID             // the held run that this one approves
 	Marks   map[foyer.RunID]foyer.RunStatus
-	Watch   []Watch  // undone runs whose source is watched from now on
-	Unwatch []Watch  // and those no more
+	Watch   []Watch  // undos whose source is watched, or not any more
 	End     []Ending // sources that end, or go on
 }
 
@@ -51,6 +50,8 @@ type Delta struct {
 type Watch struct {
 	Source foyer.SourceID
 	Undo   foyer.RunID // the run that undid it; 0: the act itself
+	Spent  bool        // a run was held for it once
+	Over   bool        // it is not watched any more
 }
 
 // Ending says that a source ends, or that its end is undone.
@@ -156,14 +157,14 @@ func (b *Book) EntryOfID(source foyer.SourceID, ids []string, yield func(id stri
 }
 
 // Watches returns the undos of a source's runs that the next run must not do again unnoticed (R25).
-func (b *Book) Watches(source foyer.SourceID) (undos []foyer.RunID, err error) {
-	err = b.t.each(`SELECT undo FROM redo_watch WHERE org = $1 AND source = $2 ORDER BY undo`, []any{b.Org.ID, source}, func(rows *sql.Rows) error {
-		var id foyer.RunID
-		err := rows.Scan(&id)
-		undos = append(undos, id)
+func (b *Book) Watches(source foyer.SourceID) (watches []Watch, err error) {
+	err = b.t.each(`SELECT undo, spent FROM redo_watch WHERE org = $1 AND source = $2 ORDER BY undo`, []any{b.Org.ID, source}, func(rows *sql.Rows) error {
+		w := Watch{Source: source}
+		err := rows.Scan(&w.Undo, &w.Spent)
+		watches = append(watches, w)
 		return err
 	})
-	return undos, err
+	return watches, err
 }
 
 // View calls fn with the organization's book as it is now.
@@ -428,21 +429,27 @@ func (s *Store) conclude(t *txn, org foyer.OrgID, d *Delta) error {
 			return err
 		}
 	}
+	if run.Redoes != 0 && run.Status == foyer.Applied {
+		if err := redone(t, org, run); err != nil {
+			return err
+		}
+	}
 	return insertRun(t, org, run)
 }
 
 func (s *Store) watchUndos(t *txn, org foyer.OrgID, d *Delta) error {
 	for _, w := range d.Watch {
-		undo := w.Undo
-		if undo == 0 {
-			undo = d.Run.ID
+		if w.Undo == 0 {
+			w.Undo = d.Run.ID
 		}
-		if err := t.exec(`INSERT INTO redo_watch (org, source, undo) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, org, w.Source, undo); err != nil {
-			return err
+		var err error
+		if w.Over {
+			err = t.exec(`DELETE FROM redo_watch WHERE org = $1 AND source = $2 AND undo = $3`, org, w.Source, w.Undo)
+		} else {
+			err = t.exec(`INSERT INTO redo_watch (org, source, undo, spent) VALUES ($1, $2, $3, $4)
+				ON CONFLICT (org, source, undo) DO UPDATE SET spent = excluded.spent`, org, w.Source, w.Undo, flag(w.Spent))
 		}
-	}
-	for _, w := range d.Unwatch {
-		if err := t.exec(`DELETE FROM redo_watch WHERE org = $1 AND source = $2 AND undo = $3`, org, w.Source, w.Undo); err != nil {
+		if err != nil {
 			return err
 		}
 	}

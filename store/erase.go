@@ -508,12 +508,16 @@ func (e *erasure) scrubHeld() error {
 		return err
 	}
 	for _, run := range held {
-		kept := &Kept{}
-		lost, err := readLost(e.t, e.s, e.org, run.ID)
+		kept, err := readKept(e.t, e.s, e.org, run.ID)
 		if err != nil {
 			return err
 		}
-		kept.Lost = slices.DeleteFunc(lost, func(id foyer.EntryID) bool { return e.entries[id] })
+		for _, ids := range []*[]foyer.EntryID{&kept.Lost, &kept.New, &kept.Away} {
+			*ids = slices.DeleteFunc(*ids, func(id foyer.EntryID) bool { return e.entries[id] })
+		}
+		kept.Changes = slices.DeleteFunc(kept.Changes, func(c *foyer.Change) bool {
+			return e.entries[c.Entry] || slices.ContainsFunc(c.Fields, func(f foyer.FieldChange) bool { return e.isKey(f.Before) || e.isKey(f.After) })
+		})
 		if run.Kind == foyer.Sync {
 			var rows []*foyer.Row
 			err := readHeld(e.t, e.s, e.org, run.ID, "rows", func(record []byte) error {
@@ -538,7 +542,7 @@ func (e *erasure) scrubHeld() error {
 		if err := e.t.exec(`DELETE FROM held_chunk WHERE org = $1 AND run = $2`, e.org, run.ID); err != nil {
 			return err
 		}
-		if err := e.s.keep(e.t, e.org, run.ID, kept); err != nil {
+		if err := e.s.keep(e.t, e.org, run.ID, &kept); err != nil {
 			return err
 		}
 	}

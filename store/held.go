@@ -21,8 +21,11 @@ const heldPart = 1 << 20
 
 // Kept is what a held run keeps.
 type Kept struct {
-	Rows func(yield func(*foyer.Row) error) error // what was delivered; nil: nothing was
-	Lost []foyer.EntryID                          // whom the run would disable or take off their site, ascending
+	Rows    func(yield func(*foyer.Row) error) error // what was delivered; nil: nothing was
+	Lost    []foyer.EntryID                          // whom the run would disable or take off their site, ascending
+	New     []foyer.EntryID                          // of these, who were not among those that an approval covered
+	Away    []foyer.EntryID                          // whom the guard counted besides: taken away in the days before
+	Changes []*foyer.Change                          // what it would do to the first people, the gravest first
 }
 
 // heldWriter writes one sequence of a held run.
@@ -90,13 +93,24 @@ func (w *heldWriter) finish() error {
 
 // keep stores what a held run keeps.
 func (s *Store) keep(t *txn, org foyer.OrgID, run foyer.RunID, k *Kept) error {
-	lost := s.newHeldWriter(t, org, run, "lost")
-	for _, id := range k.Lost {
-		if err := lost.add(binary.AppendUvarint(nil, uint64(id))); err != nil {
+	for kind, ids := range map[string][]foyer.EntryID{"lost": k.Lost, "new": k.New, "away": k.Away} {
+		w := s.newHeldWriter(t, org, run, kind)
+		for _, id := range ids {
+			if err := w.add(binary.AppendUvarint(nil, uint64(id))); err != nil {
+				return err
+			}
+		}
+		if err := w.finish(); err != nil {
 			return err
 		}
 	}
-	if err := lost.finish(); err != nil || k.Rows == nil {
+	changes := s.newHeldWriter(t, org, run, "changes")
+	for _, c := range k.Changes {
+		if err := changes.add(appendChange(nil, c)); err != nil {
+			return err
+		}
+	}
+	if err := changes.finish(); err != nil || k.Rows == nil {
 		return err
 	}
 	rows := s.newHeldWriter(t, org, run, "rows")
@@ -195,13 +209,15 @@ func (b *Book) Held(id foyer.RunID) (*Held, error) {
 		return nil, err
 	}
 	h := &Held{Run: run, b: b}
-	h.Lost, err = readLost(b.t, b.store, b.Org.ID, id)
+	h.Lost, err = readHeldIDs(b.t, b.store, b.Org.ID, id, "lost")
 	return h, err
 }
 
 // waits returns nil while a run can be decided on.
 func waits(run *foyer.Run, now time.Time) error {
 	switch {
+	case run.Status == foyer.Superseded && run.Hold != nil:
+		return foyer.Errorf(foyer.Conflict, "the run %v was superseded by %s: decide on that one", run.ID, run.Hold.Decided)
 	case run.Status != foyer.Held || run.Hold == nil:
 		return foyer.Errorf(foyer.Conflict, "the run %v is not held, but %s%s", run.ID, run.Status, because(run.Message))
 	case !now.Before(run.Hold.Expires):
@@ -217,16 +233,16 @@ func because(message string) string {
 	return ": " + message
 }
 
-func readLost(t *txn, s *Store, org foyer.OrgID, run foyer.RunID) (lost []foyer.EntryID, err error) {
-	err = readHeld(t, s, org, run, "lost", func(record []byte) error {
+func readHeldIDs(t *txn, s *Store, org foyer.OrgID, run foyer.RunID, kind string) (ids []foyer.EntryID, err error) {
+	err = readHeld(t, s, org, run, kind, func(record []byte) error {
 		id, n := binary.Uvarint(record)
 		if n <= 0 {
 			return fmt.Errorf("what the run %v keeps is damaged", run)
 		}
-		lost = append(lost, foyer.EntryID(id))
+		ids = append(ids, foyer.EntryID(id))
 		return nil
 	})
-	return lost, err
+	return ids, err
 }
 
 // Rows implements reconcile.Input with what the held run was delivered.
@@ -241,20 +257,34 @@ func (h *Held) Rows(yield func(*foyer.Row) error) ([]foyer.Problem, error) {
 	return nil, err
 }
 
-// Lost returns whom a held run would take away, ascending; nobody where it waits no more.
-func (s *Store) Lost(ctx context.Context, caller foyer.Caller, org foyer.OrgID, run foyer.RunID) (lost []foyer.EntryID, err error) {
+// HeldDetail returns what a held run keeps, but for the rows; nothing of a run that waits no more.
+func (s *Store) HeldDetail(ctx context.Context, caller foyer.Caller, org foyer.OrgID, run foyer.RunID) (k Kept, err error) {
 	if err := caller.May(foyer.ReadBook, org); err != nil {
-		return nil, err
+		return k, err
 	}
 	err = s.snapshot(ctx, "read the held run", func(t *txn) error {
 		r, err := readRun(t, org, run)
 		if err != nil || r.Status != foyer.Held {
 			return err
 		}
-		lost, err = readLost(t, s, org, run)
+		k, err = readKept(t, s, org, run)
 		return err
 	})
-	return lost, err
+	return k, err
+}
+
+// readKept returns what a held run keeps, but for the rows.
+func readKept(t *txn, s *Store, org foyer.OrgID, run foyer.RunID) (k Kept, err error) {
+	for kind, ids := range map[string]*[]foyer.EntryID{"lost": &k.Lost, "new": &k.New, "away": &k.Away} {
+		if *ids, err = readHeldIDs(t, s, org, run, kind); err != nil {
+			return k, err
+		}
+	}
+	return k, readHeld(t, s, org, run, "changes", func(record []byte) error {
+		c, err := parseChange(record)
+		k.Changes = append(k.Changes, &c)
+		return err
+	})
 }
 
 // Reject ends a held run: it will not be applied. foyer.Conflict where it waits no more.
@@ -272,6 +302,11 @@ func (s *Store) Reject(ctx context.Context, caller foyer.Caller, org foyer.OrgID
 		run.Status = foyer.Rejected
 		if err := s.endHeld(t, org, run, caller.Name); err != nil {
 			return err
+		}
+		for _, undo := range run.Hold.Redoes { // a person said no: the next that would do it again is held again (R25)
+			if err := t.exec(`UPDATE redo_watch SET spent = 0 WHERE org = $1 AND source = $2 AND undo = $3`, org, run.Source, undo); err != nil {
+				return err
+			}
 		}
 		return s.audit(t, caller, org, "run.reject", id.String(), "")
 	})
@@ -338,16 +373,16 @@ func (s *Store) endHeld(t *txn, org foyer.OrgID, run *foyer.Run, by string) erro
 		if run.Status == foyer.Lapsed {
 			how = fmt.Sprintf("nobody decided on %v in time, and it has lapsed", run.ID)
 		}
-		if err := closeAlert(t, org, foyer.AlertCause(foyer.AlertHeld, run.Source), ending{s.clock(), how}); err != nil {
+		if err := closeAlert(t, org, heldCause(run), ending{s.clock(), how}); err != nil {
 			return err
 		}
 	}
 	return t.exec(`DELETE FROM held_chunk WHERE org = $1 AND run = $2`, org, run.ID)
 }
 
-// supersede ends the held runs of a source that delivered anew (R22).
+// supersede ends the held runs of a source that delivered anew (R22). The held end of a source waits on: it is no delivery.
 func (s *Store) supersede(t *txn, org foyer.OrgID, by *foyer.Run) error {
-	held, err := readRuns(t, `WHERE org = $1 AND source = $2 AND status = 'held'`, org, by.Source)
+	held, err := readRuns(t, `WHERE org = $1 AND source = $2 AND status = 'held' AND kind = $3`, org, by.Source, by.Kind)
 	if err != nil {
 		return err
 	}

@@ -1,14 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"foyer"
 	"foyer/csvfile"
 	"foyer/reconcile"
-	"foyer/store"
 )
 
 type runApproveCmd struct {
@@ -23,7 +24,7 @@ func (c *runApproveCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.reportRun(run, org, n, false)
+		return a.reportRun(o, run, org, n, false)
 	})
 }
 
@@ -71,7 +72,7 @@ func (c *runUndoCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.reportRun(run, org, n, c.DryRun)
+		return a.reportRun(o, run, org, n, c.DryRun)
 	})
 }
 
@@ -100,39 +101,75 @@ type heldError struct{}
 func (heldError) Error() string { return "the run is held" }
 
 // reportRun prints a run that a command made, or would make.
-func (a *app) reportRun(run *foyer.Run, org foyer.Org, n names, dry bool) error {
+func (a *app) reportRun(o *opened, run *foyer.Run, org foyer.Org, n names, dry bool) error {
 	out := runDetailJSON{runJSON: toRunJSON(run, n), Problems: append([]foyer.Problem{}, run.Problems...), People: []personJSON{}}
-	switch {
-	case a.cli.JSON:
-		if dry {
-			out.ID = ""
+	if dry {
+		out.ID, out.Status, out.WouldBeHeld, out.FinishedAt = "", "dry_run", run.Hold != nil, nil
+		for _, c := range run.Tried {
+			out.People = append(out.People, personOf(c, n))
 		}
+		if err := a.nameEntries(o, org, out.People); err != nil {
+			return err
+		}
+	}
+	if a.cli.JSON {
 		if err := a.json(out); err != nil {
 			return err
 		}
-	case run.Hold != nil && dry:
-		a.printf("DRY RUN would be HELD: %s", run.Message)
-	case run.Hold != nil:
-		a.printf("HELD %s: %s Nothing changed.\nLook at it:  foyer run show --org %s %s\nThen:        foyer run approve --org %s %s   or   foyer run reject --org %s %s",
-			out.ID, run.Message, org.Slug, out.ID, org.Slug, out.ID, org.Slug, out.ID)
-	case dry:
-		a.printf("DRY RUN %s\nNothing was changed.", countsLine(run))
-	default:
-		a.printf("OK %s %s", out.ID, countsLine(run))
-		if run.Message != "" {
-			a.printf("%s", run.Message)
-		}
-	}
-	for _, p := range run.Problems {
-		a.printf("  %v", p)
-	}
-	if !a.cli.JSON && run.Hold == nil && !dry {
-		a.printf("See: foyer run show --org %s %s", org.Slug, out.ID)
+	} else {
+		a.printReport(run, org, &out, dry)
 	}
 	if run.Hold != nil && !dry {
 		return heldError{}
 	}
 	return nil
+}
+
+// shownPeople is how many people a command shows that is no list.
+const shownPeople = 20
+
+func (a *app) printReport(run *foyer.Run, org foyer.Org, out *runDetailJSON, dry bool) {
+	switch {
+	case run.Hold != nil && dry:
+		a.printf("DRY RUN would be HELD: %s", run.Message)
+	case run.Hold != nil:
+		a.printf("HELD %s: %s Nothing changed.", out.ID, run.Message)
+	case dry:
+		a.printf("DRY RUN %s", wouldLine(run))
+	default:
+		a.printf("OK %s %s", out.ID, countsLine(run))
+	}
+	if run.Hold != nil {
+		a.printf("It would: %s", wouldLine(run))
+		a.printShared(run.Hold)
+	} else if run.Message != "" {
+		a.printf("%s", run.Message)
+	}
+	for _, p := range run.Problems {
+		a.printf("  %v", p)
+	}
+	a.printPeople(out.People[:min(len(out.People), shownPeople)])
+	if more := len(out.People) - shownPeople; more > 0 {
+		a.printf("  … and more; --json shows up to 2,500 of them")
+	}
+	switch {
+	case dry:
+		a.printf("Nothing was changed.")
+	case run.Hold != nil:
+		a.printf("Look at it:  foyer run show --org %s %s\nThen:        foyer run approve --org %s %s   or   foyer run reject --org %s %s", org.Slug, out.ID, org.Slug, out.ID, org.Slug, out.ID)
+	default:
+		a.printf("See: foyer run show --org %s %s", org.Slug, out.ID)
+	}
+}
+
+// wouldLine sums up what a run would do.
+func wouldLine(r *foyer.Run) string {
+	c := r.Counts
+	line := fmt.Sprintf("add=%d update=%d disable=%d enable=%d", c.Added, c.Updated, c.Disabled, c.Enabled)
+	if c.Removed > 0 {
+		line += fmt.Sprintf(" remove=%d", c.Removed)
+	}
+	return line + fmt.Sprintf(" unchanged=%d skipped=%d errors=%d warnings=%d", c.Unchanged, c.Skipped, c.Errors, c.Warnings)
 }
 
 // countsLine sums up what a run did.
@@ -181,7 +218,7 @@ func (c *syncCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.reportRun(run, org, n, c.DryRun)
+		return a.reportRun(o, run, org, n, c.DryRun)
 	})
 }
 
@@ -206,20 +243,53 @@ func openDelivery(path string) (*fileInput, error) {
 	return &fileInput{file: f}, nil
 }
 
-// lostPeople returns whom a held run would take away.
-func (a *app) lostPeople(o *opened, org foyer.Org, run *foyer.Run, limit int) ([]personJSON, error) {
-	lost, err := o.Lost(a.ctx, o.operator, org.ID, run.ID)
+// heldPeople returns whom a held run concerns: what it would do to the first of them, the gravest first, those whom it would take away all.
+func (a *app) heldPeople(o *opened, org foyer.Org, run *foyer.Run, n names) (people, away []personJSON, err error) {
+	kept, err := o.HeldDetail(a.ctx, o.operator, org.ID, run.ID)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	if limit > 0 && len(lost) > limit {
-		lost = lost[:limit]
+	shown := map[foyer.EntryID]bool{}
+	fresh := map[foyer.EntryID]bool{}
+	for _, id := range kept.New {
+		fresh[id] = true
 	}
-	people := []personJSON{}
-	return people, o.View(a.ctx, o.operator, org.ID, func(b *store.Book) error {
-		return b.Entries(lost, func(e *foyer.Entry) error {
-			people = append(people, personJSON{Entry: e.ID.String(), Email: e.Values[foyer.Email], Name: e.FullName(), What: "would be disabled", Changes: []string{}})
-			return nil
-		})
-	})
+	for _, c := range kept.Changes {
+		shown[c.Entry] = true
+		person := personOf(c, n)
+		if fresh[c.Entry] {
+			person.What += ", was not among those approved"
+		}
+		people = append(people, person)
+	}
+	rest := slices.DeleteFunc(slices.Clone(kept.Lost), func(id foyer.EntryID) bool { return shown[id] })
+	for _, id := range rest {
+		people = append(people, personJSON{Entry: id.String(), What: "would be disabled", Changes: []string{}})
+	}
+	for _, id := range kept.Away {
+		away = append(away, personJSON{Entry: id.String(), What: "away", Changes: []string{}})
+	}
+	return people, away, errors.Join(a.nameEntries(o, org, people), a.nameEntries(o, org, away))
+}
+
+// personOf is a change that a run would make. An entry that it would add has no id yet.
+func personOf(c *foyer.Change, n names) personJSON {
+	person := personJSON{Entry: c.Entry.String(), What: would(what(c)), Changes: describe(c, n)}
+	for _, f := range c.Fields {
+		if f.Field == foyer.Email {
+			person.Email = f.After
+		}
+	}
+	if c.Added {
+		person.Entry = ""
+	}
+	return person
+}
+
+// would turns what was done into what would be.
+func would(done string) string {
+	if done == "noted" {
+		return "would be noted"
+	}
+	return "would be " + done
 }

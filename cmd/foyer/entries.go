@@ -2,6 +2,7 @@ package main
 
 import (
 	"strings"
+	"time"
 
 	"foyer"
 	"foyer/oauth"
@@ -301,15 +302,17 @@ type entryDetailJSON struct {
 }
 
 type originJSON struct {
-	Field     string  `json:"field"`
-	Value     string  `json:"value"`
-	Source    string  `json:"source,omitempty"` // the owner
-	By        string  `json:"by"`               // who set it: a source's key, or a person
-	Run       string  `json:"run"`
-	At        *string `json:"at"`
-	Guess     bool    `json:"guess,omitempty"`
-	Before    string  `json:"before"`
-	Kept      bool    `json:"kept"` // no source overwrites it
+	Field  string  `json:"field"`
+	Value  string  `json:"value"`
+	Source string  `json:"source,omitempty"` // the owner
+	By     string  `json:"by"`               // who set it: a source's key, or a person
+	Run    string  `json:"run"`
+	At     *string `json:"at"`
+	Guess  bool    `json:"guess,omitempty"`
+	Before string  `json:"before"`
+	Kept   bool    `json:"kept"` // no source overwrites it
+
+	at, until time.Time
 	KeptUntil *string `json:"kept_until,omitempty"`
 }
 
@@ -365,13 +368,13 @@ func provenance(b *store.Book, e *foyer.Entry, n names) ([]originJSON, error) {
 			continue
 		}
 		out := originJSON{Field: foyer.Field(f).String(), Value: e.Values[f], Source: n.sources[origin.Owner], Guess: origin.Guess, Before: origin.Before,
-			Kept: keep.Holds(b.Now), KeptUntil: stamp(keep.Until)}
+			Kept: keep.Holds(b.Now), KeptUntil: stamp(keep.Until), until: keep.Until}
 		if origin.Run != 0 {
 			act, err := b.Run(origin.Run)
 			if err != nil {
 				return nil, err
 			}
-			out.Run, out.By, out.At = act.ID.String(), byWhom(act, n), stamp(act.Finished)
+			out.Run, out.By, out.At, out.at = act.ID.String(), byWhom(act, n), stamp(act.Finished), act.Finished
 		}
 		fields = append(fields, out)
 	}
@@ -395,20 +398,17 @@ func (a *app) printEntry(e *entryDetailJSON) {
 	a.printf("")
 	rows := [][]string{}
 	for _, f := range e.Fields {
-		owner, at, kept := dash(f.Source), "-", "-"
+		owner, kept := dash(f.Source), "-"
 		if f.Guess {
 			owner += " (a guess)"
-		}
-		if f.At != nil {
-			at = *f.At
 		}
 		if f.Kept {
 			kept = "yes"
 			if f.KeptUntil != nil {
-				kept = "until " + *f.KeptUntil
+				kept = "until " + lastDay(f.until)
 			}
 		}
-		rows = append(rows, []string{strings.ReplaceAll(f.Field, "_", " "), dash(f.Value), owner, dash(f.By), dash(f.Run), at, dash(f.Before), kept})
+		rows = append(rows, []string{strings.ReplaceAll(f.Field, "_", " "), dash(f.Value), owner, dash(f.By), dash(f.Run), when(f.at), dash(f.Before), kept})
 	}
 	a.table("FIELD,VALUE,OWNED BY,SET BY,IN,AT,BEFORE,KEPT", rows)
 	a.printf("")

@@ -99,6 +99,14 @@ func parseDay(s string) (time.Time, error) {
 	return end, nil
 }
 
+// lastDay is the last day before an end, as parseDay reads it; an end within a day is a time.
+func lastDay(end time.Time) string {
+	if local := end.Local(); local.Equal(time.Date(local.Year(), local.Month(), local.Day(), 0, 0, 0, 0, time.Local)) {
+		return local.AddDate(0, 0, -1).Format(time.DateOnly)
+	}
+	return when(end)
+}
+
 type entryJoinCmd struct {
 	orgFlag
 	First  string `arg:"" help:"The entry that goes on, with its history and notes: email or id."`

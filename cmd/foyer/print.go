@@ -33,12 +33,12 @@ func (a *app) table(header string, rows [][]string) error {
 	return w.Flush()
 }
 
-// when is a time for a person: local, to the second; a dash where there is none.
+// when is a time for a person: local, to the second, with the zone; a dash where there is none.
 func when(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return t.Local().Format("2006-01-02 15:04:05")
+	return t.Local().Format("2006-01-02 15:04:05 MST")
 }
 
 // stamp is a time for a program (RFC 3339); null where there is none.

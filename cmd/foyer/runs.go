@@ -3,15 +3,18 @@ package main
 import (
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"foyer"
 	"foyer/store"
 )
 
 type runCmd struct {
-	List    runListCmd    `cmd:"" help:"List the syncs, the newest first."`
+	List    runListCmd    `cmd:"" help:"List the runs, the newest first: syncs, undos, joins, ends of sources."`
 	Show    runShowCmd    `cmd:"" help:"Show what a run did, or would do: who was added, changed from what to what, disabled, and every row's problem."`
 	Approve runApproveCmd `cmd:"" help:"Apply a held run after all."`
 	Reject  runRejectCmd  `cmd:"" help:"Do not apply a held run."`
@@ -42,12 +45,16 @@ type runJSON struct {
 	Of         string          `json:"of,omitempty"`      // the run that it undoes, or as whose approval it was applied
 	Replays    string          `json:"replays,omitempty"` // the earlier run that applied the same file
 	Hold       *foyer.Hold     `json:"hold,omitempty"`
+
+	WouldBeHeld bool `json:"would_be_held,omitempty"` // of a dry run
+
+	finished time.Time
 }
 
 func toRunJSON(r *foyer.Run, n names) runJSON {
 	out := runJSON{
 		r.ID.String(), r.Kind, n.sources[r.Source], r.Actor, r.Address, stamp(r.Started), stamp(r.Finished), r.Status, r.Message,
-		r.Rows, r.Added, r.Updated, r.Disabled, r.Enabled, r.Unchanged, r.Skipped, r.Errors, r.Warnings, r.Removed, hex.EncodeToString(r.Digest), "", "", r.Hold,
+		r.Rows, r.Added, r.Updated, r.Disabled, r.Enabled, r.Unchanged, r.Skipped, r.Errors, r.Warnings, r.Removed, hex.EncodeToString(r.Digest), "", "", r.Hold, false, r.Finished,
 	}
 	if r.Of != 0 {
 		out.Of = r.Of.String()
@@ -79,13 +86,21 @@ func (c *runListCmd) Run(a *app) error {
 		for _, r := range runs {
 			out = append(out, toRunJSON(r, n))
 			rows = append(rows, []string{r.ID.String(), string(r.Kind), dash(n.sources[r.Source]), when(r.Started), string(r.Status),
-				strconv.Itoa(r.Added), strconv.Itoa(r.Updated), strconv.Itoa(r.Disabled), strconv.Itoa(r.Enabled), strconv.Itoa(r.Unchanged), strconv.Itoa(r.Errors), strconv.Itoa(r.Warnings)})
+				did(r, r.Added), did(r, r.Updated), did(r, r.Disabled), did(r, r.Enabled), did(r, r.Removed), strconv.Itoa(r.Unchanged), strconv.Itoa(r.Errors), strconv.Itoa(r.Warnings)})
 		}
 		if a.cli.JSON {
 			return a.json(out)
 		}
-		return a.table("RUN,KIND,SOURCE,STARTED,STATUS,ADDED,UPDATED,DISABLED,ENABLED,UNCHANGED,ERRORS,WARNINGS", rows)
+		return a.table("RUN,KIND,SOURCE,STARTED,STATUS,ADDED,UPDATED,DISABLED,ENABLED,REMOVED,UNCHANGED,ERRORS,WARNINGS", rows)
 	})
+}
+
+// did is a count of what a run did; in brackets what one that was held would have done.
+func did(r *foyer.Run, n int) string {
+	if r.Hold != nil {
+		return fmt.Sprintf("(%d)", n)
+	}
+	return strconv.Itoa(n)
 }
 
 type runShowCmd struct {
@@ -98,6 +113,7 @@ type runDetailJSON struct {
 	runJSON
 	Problems []foyer.Problem `json:"problems"`
 	People   []personJSON    `json:"people"`
+	Away     []personJSON    `json:"away,omitempty"` // of a held run: whom the guard counted besides, taken away in the days before
 }
 
 type personJSON struct {
@@ -128,9 +144,10 @@ func (c *runShowCmd) Run(a *app) error {
 		if a.cli.JSON {
 			limit = 0
 		}
-		out.People, err = a.people(o, org, id, n, limit)
 		if r.Status == foyer.Held {
-			out.People, err = a.lostPeople(o, org, r, limit)
+			out.People, out.Away, err = a.heldPeople(o, org, r, n)
+		} else {
+			out.People, err = a.people(o, org, id, n, limit)
 		}
 		if err != nil {
 			return err
@@ -146,10 +163,8 @@ func (c *runShowCmd) Run(a *app) error {
 // people returns whom a run changed and how; limit 0 is all.
 func (a *app) people(o *opened, org foyer.Org, id foyer.RunID, n names, limit int) ([]personJSON, error) {
 	people := []personJSON{}
-	var ids []foyer.EntryID
 	err := o.Changes(a.ctx, o.operator, org.ID, id, func(change *foyer.Change) error {
 		if limit == 0 || len(people) < limit {
-			ids = append(ids, change.Entry)
 			people = append(people, personJSON{Entry: change.Entry.String(), What: what(change), Changes: describe(change, n)})
 		}
 		return nil
@@ -157,13 +172,22 @@ func (a *app) people(o *opened, org foyer.Org, id foyer.RunID, n names, limit in
 	if err != nil {
 		return nil, err
 	}
-	at := 0
-	return people, o.View(a.ctx, o.operator, org.ID, func(b *store.Book) error {
-		return b.Entries(ids, func(e *foyer.Entry) error {
-			for ids[at] != e.ID {
-				at++
+	return people, a.nameEntries(o, org, people)
+}
+
+// nameEntries fills in email and name of people, as they are in the book now.
+func (a *app) nameEntries(o *opened, org foyer.Org, people []personJSON) error {
+	byID := map[foyer.EntryID][]*personJSON{}
+	for i := range people {
+		if id, ok := foyer.ParseEntryID(people[i].Entry); ok {
+			byID[id] = append(byID[id], &people[i])
+		}
+	}
+	return o.View(a.ctx, o.operator, org.ID, func(b *store.Book) error {
+		return b.Entries(slices.Sorted(maps.Keys(byID)), func(e *foyer.Entry) error {
+			for _, person := range byID[e.ID] {
+				person.Email, person.Name = e.Values[foyer.Email], e.FullName()
 			}
-			people[at].Email, people[at].Name = e.Values[foyer.Email], e.FullName()
 			return nil
 		})
 	})
@@ -238,7 +262,7 @@ func keeping(k foyer.Keep) string {
 	case k.Until.IsZero():
 		return "is kept"
 	}
-	return "is kept until " + when(k.Until)
+	return "is kept until " + lastDay(k.Until)
 }
 
 func removedToo(n int) string {
@@ -248,22 +272,43 @@ func removedToo(n int) string {
 	return fmt.Sprintf(" removed=%d", n)
 }
 
-// printHold says what those have in common whom a held run would take away, and what to do.
-func (a *app) printHold(r *runDetailJSON, org foyer.Org) {
-	for _, group := range r.Hold.Shared {
-		a.printf("  %d of %d: %s %s", group.Count, r.Hold.Lost, group.By, group.Value)
+// printShared says what those have in common whom a run would take away.
+func (a *app) printShared(hold *foyer.Hold) {
+	for _, group := range hold.Shared {
+		a.printf("  %d of %d: %s %s", group.Count, hold.Lost, group.By, group.Value)
 	}
+}
+
+// printHold says why a run is or was held, and what to do.
+func (a *app) printHold(r *runDetailJSON, org foyer.Org) {
+	a.printShared(r.Hold)
 	switch {
+	case r.Status == foyer.Superseded:
+		a.printf("Superseded by %s.", r.Hold.Decided)
 	case r.Hold.Decided != "":
-		a.printf("Decided: %s", r.Hold.Decided)
+		a.printf("Decided by %s.", r.Hold.Decided)
 	case r.Status == foyer.Held:
 		a.printf("Nothing changed. It waits until %s for:\n  foyer run approve --org %s %s\n  foyer run reject --org %s %s", when(r.Hold.Expires), org.Slug, r.ID, org.Slug, r.ID)
 	}
 	a.printf("It would have:")
 }
 
+// printPeople prints people and what happens to them.
+func (a *app) printPeople(people []personJSON) {
+	for _, p := range people {
+		who := strings.TrimSpace(p.Entry + " " + p.Email)
+		if p.Name != "" {
+			who += " (" + p.Name + ")"
+		}
+		a.printf("  %s %s", p.What, who)
+		for _, change := range p.Changes {
+			a.printf("      %s", change)
+		}
+	}
+}
+
 func (a *app) printRun(r *runDetailJSON, org foyer.Org, limit int) {
-	a.printf("%s  %s %s  %s  source %s  by %s", r.ID, r.Kind, r.Status, *r.FinishedAt, dash(r.Source), r.By)
+	a.printf("%s  %s %s  %s  source %s  by %s", r.ID, r.Kind, r.Status, when(r.finished), dash(r.Source), r.By)
 	if r.Of != "" && r.Kind == foyer.Undo {
 		a.printf("It undid %s.", r.Of)
 	} else if r.Of != "" {
@@ -286,13 +331,16 @@ func (a *app) printRun(r *runDetailJSON, org foyer.Org, limit int) {
 	if len(r.People) > 0 {
 		a.printf("\nPeople:")
 	}
-	for _, p := range r.People {
-		a.printf("  %s %s %s (%s)", p.What, p.Entry, p.Email, dash(p.Name))
-		for _, change := range p.Changes {
-			a.printf("      %s", change)
-		}
+	shown := r.People
+	if limit > 0 {
+		shown = shown[:min(len(shown), limit)]
 	}
-	if limit > 0 && len(r.People) == limit {
+	a.printPeople(shown)
+	if len(r.Away) > 0 {
+		a.printf("\nTaken away in the 7 days before, counted with them, and still away:")
+		a.printPeople(r.Away)
+	}
+	if limit > 0 && len(r.People) >= limit {
 		a.printf("  … --limit 0 shows all")
 	}
 }

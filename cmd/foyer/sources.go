@@ -263,6 +263,6 @@ func (c *sourceEndCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.reportRun(run, org, n, c.DryRun)
+		return a.reportRun(o, run, org, n, c.DryRun)
 	})
 }

@@ -39,11 +39,13 @@ CREATE TABLE held_chunk (
   PRIMARY KEY (org, run, kind, part)
 );
 
--- redo_watch: an undo of a run of a source. The next run of that source which would do again what was undone is held once (R25).
+-- redo_watch: an undo of a run of a source. The next run of that source which would do again what was undone is held once (R25); then the watch is spent, unless
+-- a person rejects that run.
 CREATE TABLE redo_watch (
   org    TEXT   NOT NULL,
   source BIGINT NOT NULL,
   undo   BIGINT NOT NULL,
+  spent  SMALLINT NOT NULL,
   PRIMARY KEY (org, source, undo)
 ) WITHOUT ROWID;
 
