@@ -33,11 +33,12 @@ func (f Field) Label() string { return strings.ReplaceAll(fieldNames[f], "_", " 
 // IsPhone tells whether the field holds a phone number, which is normalised beside what was given (R9).
 func (f Field) IsPhone() bool { return f == Mobile || f == DeskPhone }
 
-// ParseField returns the field of that name; a hyphen may stand for the underscore, and case does not matter.
+// ParseField returns the field of that name; case, hyphens, underscores and spaces do not matter.
 func ParseField(name string) (Field, bool) {
-	name = strings.ToLower(strings.ReplaceAll(name, "-", "_"))
+	plain := strings.NewReplacer("-", "", "_", "", " ", "")
+	name = strings.ToLower(plain.Replace(name))
 	for f := Email; f < NumFields; f++ {
-		if fieldNames[f] == name {
+		if plain.Replace(fieldNames[f]) == name {
 			return f, true
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"strconv"
@@ -78,8 +79,11 @@ type Token struct {
 	Expiry time.Duration // from now
 }
 
-// errClient is the one answer to an unknown id, a wrong secret, a key that ended, and an address that is not allowed: it does not tell which.
-var errClient = foyer.Errorf(foyer.Unauthenticated, "the client id or secret is wrong, the key has expired or been revoked, or it may not be used from this address")
+// refused returns the one answer to an unknown id, a wrong secret, a key that ended, and an address that is not allowed: it does not tell which. The reason is
+// for the server's log.
+func refused(reason error) error {
+	return foyer.Errorf(foyer.Unauthenticated, "the client id or secret is wrong, the key has expired or been revoked, or it may not be used from this address").Because(reason)
+}
 
 // Issue returns a token to a client. Scopes narrow those of the key; 0 asks for all. The error is of kind foyer.Unauthenticated (invalid_client),
 // foyer.Forbidden (invalid_scope), foyer.Limited after too many failures, or the store's. A right secret is never kept waiting.
@@ -109,18 +113,23 @@ func (a *Authority) Issue(ctx context.Context, c Client, scopes foyer.Scopes) (T
 	return Token{Text: a.seal(org, key, secret.Number, scopes, expires), Scopes: scopes, Expiry: expires.Sub(now)}, nil
 }
 
-// identify returns the living key and secret that a client presents, from an address that both lists allow; else errClient, or foyer.Limited.
+// identify returns the living key and secret that a client presents, from an address that both lists allow; else the error is refused, or of kind foyer.Limited.
 func (a *Authority) identify(ctx context.Context, c Client) (*foyer.Key, *foyer.Secret, error) {
 	now := a.store.Now()
 	key, secret, err := a.match(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
+	reason := errors.New("wrong secret")
 	switch {
+	case key.ID == "":
+		reason = errors.New("unknown client id")
 	case secret == nil:
 	case !key.LiveSecret(secret.Number, now):
 		a.noteEnded(key.ID, secret.Number, now)
+		reason = errors.New("the key or the secret has ended")
 	case !a.permits(key, c.From):
+		reason = errors.New("address not allowed")
 	default:
 		return &key.Key, secret, nil
 	}
@@ -128,9 +137,9 @@ func (a *Authority) identify(ctx context.Context, c Client) (*foyer.Key, *foyer.
 		a.counts.add(org, key.ID, c.From, now, false)
 	}
 	if wait := a.failures.add(c.ID, c.From, now); wait > 0 && secret == nil {
-		return nil, nil, &foyer.Error{Kind: foyer.Limited, Message: "too many wrong secrets for this client id; a right one is accepted at any time", RetryAfter: wait}
+		return nil, nil, &foyer.Error{Kind: foyer.Limited, Message: "too many wrong secrets for this client id; a right one is accepted at any time", RetryAfter: wait, Err: reason}
 	}
-	return nil, nil, errClient
+	return nil, nil, refused(reason)
 }
 
 // match returns the key of a client's id, the zero key where there is none, and which of its secrets the client's is; nil: none of them. All secrets are compared whether

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"strconv"
 	"time"
@@ -118,6 +119,10 @@ func editDelta(b *store.Book, run *foyer.Run, edit Edit, k known, result **foyer
 	emails, err := edit.checkEmail(b, p, k.entry, entry)
 	if err != nil {
 		return nil, err
+	}
+	run.Message = ""
+	if len(emails) > 0 && emails[0].Before.Entry != 0 && emails[0].Before.Entry != entry {
+		run.Message = fmt.Sprintf("The email was an earlier one of %v, and means %v from now on: what lists it lists %v.", emails[0].Before.Entry, entry, entry)
 	}
 	write := func(id foyer.RunID) *store.Write {
 		d := &draft{policy: p, after: &foyer.Entry{ID: entry, Enabled: true}}

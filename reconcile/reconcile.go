@@ -214,7 +214,7 @@ func sourceOf(b *store.Book, id foyer.SourceID) (*foyer.Source, error) {
 		return nil, foyer.Errorf(foyer.NotFound, "there is no source %v", id)
 	}
 	if !source.EndedAt.IsZero() {
-		return nil, foyer.Errorf(foyer.Forbidden, "the source %q has ended, on %s; ask for a key of another one", source.Name, source.EndedAt.Format(time.DateOnly))
+		return nil, foyer.Errorf(foyer.Forbidden, "the source %q has ended, on %s, and delivers no more", source.Name, source.EndedAt.Format(time.DateOnly))
 	}
 	return source, nil
 }

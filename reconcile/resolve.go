@@ -115,7 +115,7 @@ func (p *plan) check(record *foyer.Record) (string, *foyer.Problem) {
 	if own != 0 && len(sites) > 0 && !slices.Equal(sites, []foyer.SiteID{own}) {
 		p.people.away++
 		return string(key), &foyer.Problem{Column: "site", Value: record.Site,
-			Message: fmt.Sprintf("this key delivers for the site %q only; the person is left as is", p.policy.sites.of[own])}
+			Message: fmt.Sprintf("this key delivers for the site %q only; nothing of this row is applied", p.policy.sites.of[own])}
 	}
 	return string(key), nil
 }

@@ -65,12 +65,12 @@ func (s *siteNames) read(cell string) ([]foyer.SiteID, error) {
 
 func (s *siteNames) unknown(name string) error {
 	if near := match.Nearest(name, s.names); near != "" {
-		return fmt.Errorf("there is no site %q; did you mean %q? The person is left as is", name, near)
+		return fmt.Errorf("there is no site %q; did you mean %q? Nothing of this row is applied", name, near)
 	}
 	if len(s.names) == 0 {
-		return fmt.Errorf("there is no site %q: the organization has no sites yet; the person is left as is", name)
+		return fmt.Errorf("there is no site %q: the organization has no sites yet; nothing of this row is applied", name)
 	}
-	return fmt.Errorf("there is no site %q; make it, give it as an alias, or correct the file. The person is left as is", name)
+	return fmt.Errorf("there is no site %q; make it, give it as an alias, or correct the file. Nothing of this row is applied", name)
 }
 
 // union returns the sites that are in a or b, ascending.

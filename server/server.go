@@ -143,6 +143,8 @@ func (s *Server) logRequest(r *http.Request, w *recorder, entry *logEntry, took 
 		if kind == foyer.Internal || kind == foyer.Busy {
 			level = slog.LevelError
 			attrs = append(attrs, slog.String("error", entry.err.Error()))
+		} else if known, ok := errors.AsType[*foyer.Error](entry.err); ok && known.Err != nil {
+			attrs = append(attrs, slog.String("reason", known.Err.Error()))
 		}
 	}
 	s.Log.LogAttrs(r.Context(), level, "request", attrs...)

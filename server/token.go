@@ -31,11 +31,11 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return &oauthError{failure{foyer.Errorf(foyer.Malformed, "%v", err)}, "invalid_scope"}
 	}
+	logOf(r).caller = callerName(client.ID)
 	token, err := s.Authority.Issue(r.Context(), client, scopes)
 	if err != nil {
 		return err
 	}
-	logOf(r).caller = "key " + client.ID
 	w.Header().Set("Pragma", "no-cache")
 	writeJSON(w, "application/json", http.StatusOK, struct {
 		AccessToken string `json:"access_token"`
@@ -44,6 +44,14 @@ func (s *Server) token(w http.ResponseWriter, r *http.Request) error {
 		Scope       string `json:"scope"`
 	}{token.Text, "Bearer", int(token.Expiry.Seconds()), token.Scopes.String()})
 	return nil
+}
+
+// callerName is who asks, for the log: what is presented as an id may be anything.
+func callerName(id string) string {
+	if _, ok := oauth.OrgOf(foyer.KeyID(id)); !ok {
+		return "key unknown"
+	}
+	return "key " + id
 }
 
 // revoke answers RFC 7009.

@@ -45,6 +45,9 @@ func (s *Store) CreateKey(ctx context.Context, caller foyer.Caller, org foyer.Or
 		if err != nil {
 			return err
 		}
+		if !source.EndedAt.IsZero() {
+			return foyer.Errorf(foyer.Conflict, "the source %q has ended, and delivers no more; name another one, or undo its end", source.Name)
+		}
 		var issued int
 		const before = `SELECT (SELECT COUNT(*) FROM client_key WHERE org = $1 AND id = $2) + (SELECT COUNT(*) FROM retired_key WHERE org = $1 AND id = $2)`
 		if err := t.get(before, []any{org, n.ID}, &issued); err != nil {

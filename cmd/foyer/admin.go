@@ -11,6 +11,7 @@ import (
 type orgCmd struct {
 	Create  orgCreateCmd  `cmd:"" help:"Make an organization."`
 	List    orgListCmd    `cmd:"" help:"List the organizations."`
+	Allow   orgAllowCmd   `cmd:"" help:"Replace the list of addresses from which any of its keys may be used."`
 	Contact orgContactCmd `cmd:"" help:"Contacts: to whom the organization's alerts are mailed."`
 }
 
@@ -36,7 +37,7 @@ func (c *orgCreateCmd) Run(a *app) error {
 	if _, err := match.NewPhones(c.Country); err != nil {
 		return err
 	}
-	o, err := a.open()
+	o, err := a.openOrMake()
 	if err != nil {
 		return err
 	}

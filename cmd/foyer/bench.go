@@ -114,7 +114,7 @@ func fastest(took []time.Duration) time.Duration {
 func (c *benchCmd) round(a *app, dir string, cases []*benchCase) error {
 	a.cli.Data = filepath.Join(dir, "data")
 	os.RemoveAll(a.cli.Data)
-	o, err := a.open()
+	o, err := a.openOrMake()
 	if err != nil {
 		return err
 	}

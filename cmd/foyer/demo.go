@@ -39,7 +39,7 @@ func (c *demoCmd) Run(a *app) error {
 		defer os.RemoveAll(dir)
 		a.cli.Data = dir
 	}
-	o, err := a.open()
+	o, err := a.openOrMake()
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func (a *app) demonstrate(o *opened, i *instance) error {
 		}
 	}
 	a.printf("--- The address book now\n")
-	if err := (&entryListCmd{orgFlag{org.Slug}}).Run(a); err != nil {
+	if err := (&entryListCmd{orgFlag: orgFlag{org.Slug}}).Run(a); err != nil {
 		return err
 	}
 	a.printf("\nLook further, in another terminal:")

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 
 	"foyer"
+	"foyer/match"
 	"foyer/oauth"
 	"foyer/reconcile"
 	"foyer/store"
@@ -83,7 +85,22 @@ func (a *app) names(o *opened, org foyer.Org) (n names, err error) {
 	return n, err
 }
 
-type entryListCmd struct{ orgFlag }
+type entryListCmd struct {
+	orgFlag
+	Find string `help:"Only those whose name, email, title or division holds this text." placeholder:"TEXT"`
+}
+
+// found tells whether an entry is one that is looked for.
+func (c *entryListCmd) found(e *foyer.Entry) bool {
+	text := match.Fold(c.Find)
+	if text == "" {
+		return true
+	}
+	v := &e.Values
+	return slices.ContainsFunc([]string{e.FullName(), v[foyer.FirstName] + v[foyer.LastName], v[foyer.Email], v[foyer.Title], v[foyer.Division]}, func(s string) bool {
+		return strings.Contains(match.Fold(s), text)
+	})
+}
 
 // Run lists the entries, all of them.
 func (c *entryListCmd) Run(a *app) error {
@@ -94,6 +111,9 @@ func (c *entryListCmd) Run(a *app) error {
 		}
 		out, rows := []entryJSON{}, [][]string{}
 		err = o.Entries(a.ctx, o.operator, org.ID, func(e *foyer.Entry) error {
+			if !c.found(e) {
+				return nil
+			}
 			if a.cli.JSON {
 				out = append(out, toEntryJSON(e, n.sites, n.sources))
 				return nil
@@ -195,6 +215,9 @@ func (c *entryAddCmd) Run(a *app) error {
 			return a.json(toEntryJSON(e, n.sites, n.sources))
 		}
 		a.printf("Added %s as %v.", e.Values[foyer.Email], e.ID)
+		if err := a.noteOf(o, org, e); err != nil {
+			return err
+		}
 		if !e.Permanent {
 			a.printf("The next snapshot that does not list them will disable them; foyer entry edit --org %s %v --permanent prevents that.", org.Slug, e.ID)
 		}
@@ -229,11 +252,23 @@ func (c *entryEditCmd) Run(a *app) error {
 			return nil
 		}
 		a.printf("Changed %s (%v).", e.Values[foyer.Email], e.ID)
+		if err := a.noteOf(o, org, e); err != nil {
+			return err
+		}
 		if len(e.ClaimedBy) > 0 && len(edit.Values) > 0 {
 			a.printf("A source lists them: what it sends for these fields replaces this at its next sync.")
 		}
 		return nil
 	})
+}
+
+// noteOf prints what there is to be said of the last act on an entry.
+func (a *app) noteOf(o *opened, org foyer.Org, e *foyer.Entry) error {
+	run, err := o.Run(a.ctx, o.operator, org.ID, e.LastRun)
+	if err == nil && run.Message != "" {
+		a.printf("%s", run.Message)
+	}
+	return err
 }
 
 // change edits an entry and, with --json, prints it.

@@ -75,6 +75,9 @@ type keyCreateCmd struct {
 // Run makes a key.
 func (c *keyCreateCmd) Run(a *app) error {
 	scopes, err := foyer.ParseScopes(c.Scope)
+	if err == nil && scopes == 0 {
+		err = foyer.Errorf(foyer.Invalid, "a key without a scope may do nothing; give --scope sync, read, or both")
+	}
 	if err != nil {
 		return err
 	}
@@ -116,7 +119,11 @@ func (c *keyCreateCmd) Run(a *app) error {
 		}
 		a.printf("client_id     = %s", key.ID)
 		a.printf("client_secret = %s", made.Secret)
-		a.printf("The secret is shown this once. The key delivers for the source %q of %s%s.", source.Name, org.Name, until(key.ExpiresAt))
+		does := "delivers for"
+		if scopes&foyer.ScopeSync == 0 {
+			does = "may read, but not deliver for,"
+		}
+		a.printf("The secret is shown this once. The key %s the source %q of %s%s.", does, source.Name, org.Name, until(key.ExpiresAt))
 		return nil
 	})
 }

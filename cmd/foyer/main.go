@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
 	"os/user"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
@@ -29,19 +31,21 @@ type cli struct {
 	Data string `help:"Folder of the database, certificates and keys; foyer-data unless given, for the demo a temporary one." env:"FOYER_DATA" placeholder:"DIR"`
 	JSON bool   `help:"Print one JSON document instead of text." name:"json" env:"FOYER_JSON"`
 
-	Demo   demoCmd   `cmd:"" help:"Show it: start a server, send the sample file as a customer's script does, print the replies."`
-	Serve  serveCmd  `cmd:"" help:"Run the server."`
-	Org    orgCmd    `cmd:"" help:"Organizations: the customers, each with an address book of its own."`
-	Site   siteCmd   `cmd:"" help:"Sites: the locations of an organization."`
-	Source sourceCmd `cmd:"" help:"Sources: the feeds into an organization's book."`
-	Key    keyCmd    `cmd:"" help:"Keys: the client ids and secrets that the customers' scripts use."`
-	Entry  entryCmd  `cmd:"" help:"Entries: the people in an address book."`
-	Run    runCmd    `cmd:"" help:"Runs: what each sync did; approve, reject and undo them."`
-	Sync   syncCmd   `cmd:"" help:"Apply a file on this machine as if it had been sent, or try it."`
-	Vault  vaultCmd  `cmd:"" help:"The keys under which is encrypted what held runs keep."`
-	Audit  auditCmd  `cmd:"" help:"The audit: who did what, from where, and that nobody altered it."`
-	Alert  alertCmd  `cmd:"" help:"Alerts: what somebody should look at."`
-	Bench  benchCmd  `cmd:"" hidden:"" help:"Measure syncs beside the sqlite3 command."`
+	Demo    demoCmd    `cmd:"" help:"Show it: start a server, send the sample file as a customer's script does, print the replies."`
+	Serve   serveCmd   `cmd:"" help:"Run the server."`
+	Org     orgCmd     `cmd:"" help:"Organizations: the customers, each with an address book of its own."`
+	Site    siteCmd    `cmd:"" help:"Sites: the locations of an organization."`
+	Source  sourceCmd  `cmd:"" help:"Sources: the feeds into an organization's book."`
+	Key     keyCmd     `cmd:"" help:"Keys: the client ids and secrets that the customers' scripts use."`
+	Entry   entryCmd   `cmd:"" help:"Entries: the people in an address book."`
+	Run     runCmd     `cmd:"" help:"Runs: what each sync did; approve, reject and undo them."`
+	Sync    syncCmd    `cmd:"" help:"Apply a file on this machine as if it had been sent, or try it."`
+	Vault   vaultCmd   `cmd:"" help:"The keys under which is encrypted what held runs keep."`
+	Audit   auditCmd   `cmd:"" help:"The audit: who did what, from where, and that nobody altered it."`
+	Alert   alertCmd   `cmd:"" help:"Alerts: what somebody should look at."`
+	Backup  backupCmd  `cmd:"" help:"Copy the database, also while the server runs."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+	Bench   benchCmd   `cmd:"" hidden:"" help:"Measure syncs beside the sqlite3 command."`
 }
 
 // app is what the commands run with.
@@ -116,8 +120,19 @@ func (a *app) fail(err error) int {
 	return 1
 }
 
-// open opens the data folder for a command.
+// open opens the data folder for a command. A folder without an installation is an error, so that a slip of the keyboard makes none.
 func (a *app) open() (*opened, error) {
+	if a.cli.Data == "" {
+		a.cli.Data = "foyer-data"
+	}
+	if _, err := os.Stat(filepath.Join(a.cli.Data, "foyer.db")); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no installation in %s; give --data DIR, or make one: foyer org create NAME", a.cli.Data)
+	}
+	return a.openOrMake()
+}
+
+// openOrMake is open for the commands that begin: it makes what is missing.
+func (a *app) openOrMake() (*opened, error) {
 	if a.cli.Data == "" {
 		a.cli.Data = "foyer-data"
 	}

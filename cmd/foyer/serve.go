@@ -35,7 +35,7 @@ type serveCmd struct {
 
 // Run runs the server until it is interrupted; then it finishes what runs.
 func (c *serveCmd) Run(a *app) error {
-	o, err := a.open()
+	o, err := a.openOrMake()
 	if err != nil {
 		return err
 	}

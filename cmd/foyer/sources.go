@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +15,7 @@ import (
 type sourceCmd struct {
 	Create sourceCreateCmd `cmd:"" help:"Make a source."`
 	List   sourceListCmd   `cmd:"" help:"List the sources."`
+	Show   sourceShowCmd   `cmd:"" help:"Show the settings of a source."`
 	Edit   sourceEditCmd   `cmd:"" help:"Change the settings of a source, its guard among them."`
 	End    sourceEndCmd    `cmd:"" help:"End a source: it lists nobody any more."`
 }
@@ -47,7 +50,10 @@ func findSource(sources []foyer.Source, name string) (foyer.SourceID, error) {
 		}
 		all = append(all, source.Name)
 	}
-	return 0, foyer.Errorf(foyer.NotFound, "there is no source %q; there are: %s", name, dash(strings.Join(all, ", ")))
+	if len(all) == 0 {
+		return 0, foyer.Errorf(foyer.NotFound, "there is no source yet; make one: foyer source create %s, or a key, which makes the source csv", name)
+	}
+	return 0, foyer.Errorf(foyer.NotFound, "there is no source %q; there are: %s", name, strings.Join(all, ", "))
 }
 
 type sourceCreateCmd struct {
@@ -141,6 +147,53 @@ func (a *app) findSource(o *opened, org foyer.Org, name string) (*foyer.Source, 
 	return nil, foyer.Errorf(foyer.Invalid, "the name of the source is empty")
 }
 
+type sourceShowCmd struct {
+	orgFlag
+	Source string `arg:"" help:"Name or id of the source."`
+}
+
+// Run shows a source.
+func (c *sourceShowCmd) Run(a *app) error {
+	return a.withOrg(c.Org, func(o *opened, org foyer.Org) error {
+		s, err := a.findSource(o, org, c.Source)
+		if err != nil {
+			return err
+		}
+		names, _, err := a.siteNames(o, org)
+		if err != nil {
+			return err
+		}
+		if a.cli.JSON {
+			return a.json(toSourceJSON(*s, names))
+		}
+		a.printSource(*s, names)
+		return nil
+	})
+}
+
+func (a *app) printSource(s foyer.Source, names siteNames) {
+	covers := "the whole organization"
+	if s.Site != 0 {
+		covers = "the site " + names[s.Site]
+	}
+	a.printf("%v  %s  (%s)  covers %s", s.ID, s.Name, s.Kind, covers)
+	if !s.EndedAt.IsZero() {
+		a.printf("ended: %s", when(s.EndedAt))
+	}
+	a.printf("priority: %d   leaves hand-made entries alone: %v   files are Windows-1252: %v", s.Priority, s.LeaveHandMade, s.Windows1252)
+	a.printf("expected every: %s", expect(s))
+	for _, header := range slices.Sorted(maps.Keys(s.Headers)) {
+		a.printf("header: %s = %s", header, s.Headers[header])
+	}
+	if s.Guard.Off {
+		a.printf("guard: OFF")
+		return
+	}
+	g := s.Guard
+	a.printf("guard: holds what disables %d and more than %d %%, or %d and more than %d %%; renames %d and more than %d %%; changes the names of %d and more than %d %%",
+		g.Many.Count, g.Many.Percent, g.Few.Count, g.Few.Percent, g.Renames.Count, g.Renames.Percent, g.Names.Count, g.Names.Percent)
+}
+
 type sourceEditCmd struct {
 	orgFlag
 	Source        string            `arg:"" help:"Name or id of the source."`
@@ -202,7 +255,12 @@ func (c *sourceEditCmd) Run(a *app) error {
 			}
 			return a.json(toSourceJSON(edited, names))
 		}
-		a.printf("Changed the source %s.", edited.Name)
+		a.printf("Changed. It is now:")
+		names, _, err := a.siteNames(o, org)
+		if err != nil {
+			return err
+		}
+		a.printSource(edited, names)
 		if edited.Guard.Off {
 			a.printf("Its guard is OFF: nothing holds a file that would disable everybody. foyer source edit --org %s %q --guard on", org.Slug, edited.Name)
 		}

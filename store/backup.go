@@ -1,0 +1,45 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+
+	"foyer"
+)
+
+// Backup copies the database as it is at one moment into a new file, which only its owner can read. Syncs go on meanwhile. foyer.Conflict where the file exists.
+func (s *Store) Backup(ctx context.Context, caller foyer.Caller, path string) error {
+	if err := caller.May(foyer.Operate, ""); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return foyer.Errorf(foyer.Conflict, "%s exists; give another name", path)
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	conn, err := s.ident.Conn(ctx)
+	if err != nil {
+		return busy("copy the database", err)
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, `PRAGMA query_only(0)`); err != nil {
+		return busy("copy the database", err)
+	}
+	defer conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA query_only(1)`)
+	if _, err := conn.ExecContext(ctx, `VACUUM INTO $1`, path); err != nil { // into an empty file
+		os.Remove(path)
+		return busy("copy the database", err)
+	}
+	copied, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return errors.Join(copied.Sync(), copied.Close())
+}
