@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -50,6 +51,7 @@ type Store struct {
 	locks orgLocks
 
 	auditKey []byte
+	written  atomic.Int64
 }
 
 // busyTimeout is how long a write waits for another process, and a sync for another one of its organization.
@@ -200,7 +202,7 @@ func (s *Store) within(ctx context.Context, pool *sql.DB, options *sql.TxOptions
 		return busy(doing, err)
 	}
 	defer tx.Rollback()
-	if err := fn(newTxn(ctx, tx, s.clock())); err != nil {
+	if err := fn(newTxn(ctx, tx, s.clock(), &s.written)); err != nil {
 		return busy(doing, err)
 	}
 	return busy(doing, tx.Commit())
@@ -253,6 +255,9 @@ func values(rows, columns int) string {
 	row := "(" + strings.Repeat("?, ", columns-1) + "?)"
 	return strings.Repeat(row+", ", rows-1) + row
 }
+
+// Written returns how many rows this process has written, those of transactions that were undone included: for measuring.
+func (s *Store) Written() int64 { return s.written.Load() }
 
 // Now returns the time by the store's clock, which is the one that its rows are stamped with.
 func (s *Store) Now() time.Time { return s.clock() }
