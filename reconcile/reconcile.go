@@ -136,7 +136,8 @@ func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta
 		return nil, err
 	}
 	again := last != nil && len(d.Digest) > 0 && bytes.Equal(last.Digest, d.Digest)
-	if again && d.held == 0 && !d.NoSkip && !d.Strict && last.Book == b.Version {
+	// Whom a row with an error names may be another once the rest is applied (R15): such a file is looked at again.
+	if again && d.held == 0 && !d.NoSkip && !d.Strict && last.Book == b.Version && last.Errors == 0 {
 		ended, err := b.KeepsEnded()
 		if err != nil {
 			return nil, err
@@ -203,14 +204,10 @@ func held(b *store.Book, d Delivery, run *foyer.Run, hold *foyer.Hold, plan *pla
 	}
 	run.HoldFor(hold)
 	delta := &store.Delta{Run: run, Kept: &store.Kept{Lost: plan.toll.lost, Rows: plan.rows}}
-	if plan.toll.redone == 0 {
-		return delta, nil
-	}
-	watches, err := b.Watches(run.Source)
-	for _, undo := range watches {
+	for undo := range plan.toll.undos {
 		delta.Unwatch = append(delta.Unwatch, store.Watch{Source: run.Source, Undo: undo}) // it is held once (R25)
 	}
-	return delta, err
+	return delta, nil
 }
 
 // repeat fills in the run of a delivery that is byte for byte the one that the book was last made from.
