@@ -51,8 +51,8 @@ func undoDelta(b *store.Book, run *foyer.Run, scope UndoScope) (*store.Delta, er
 		return nil, err
 	}
 	delta := &store.Delta{Run: run, Marks: map[foyer.RunID]foyer.RunStatus{}}
-	if u.target.Kind == foyer.Sync && u.target.Source != 0 {
-		delta.Watch = []store.Watch{{Source: u.target.Source}}
+	if delta.Watch, delta.Unwatch, err = u.watches(); err != nil {
+		return nil, err
 	}
 	if u.target.Kind == foyer.End {
 		delta.End = []store.Ending{{Source: u.target.Source}}
@@ -62,7 +62,6 @@ func undoDelta(b *store.Book, run *foyer.Run, scope UndoScope) (*store.Delta, er
 		if undid, err = b.Run(u.target.Of); err != nil {
 			return nil, err
 		}
-		delta.Unwatch = []store.Watch{{Source: undid.Source, Undo: u.target.ID}}
 	}
 	delta.Writes = func(yield func(*store.Write, error) bool) {
 		err := b.ChangeBatches(u.target.ID, func(batch []*foyer.Change) error { return u.putBack(batch, yield) })
@@ -82,6 +81,24 @@ func undoDelta(b *store.Book, run *foyer.Run, scope UndoScope) (*store.Delta, er
 		}
 	}
 	return delta, nil
+}
+
+// watches says of which source the next run must not do again what this undo puts back (R25): that of the run which it undoes, also where it does so
+// by undoing that an undo was undone. An undo that is undone itself is watched no more.
+func (u *undo) watches() (begin, end []store.Watch, err error) {
+	run, undone := u.target, true
+	for ; run.Kind == foyer.Undo; undone = !undone {
+		if run, err = u.b.Run(run.Of); err != nil {
+			return nil, nil, err
+		}
+	}
+	if run.Kind != foyer.Sync {
+		return nil, nil, nil
+	}
+	if undone {
+		return []store.Watch{{Source: run.Source}}, nil, nil
+	}
+	return nil, []store.Watch{{Source: run.Source, Undo: u.target.ID}}, nil
 }
 
 func newUndo(b *store.Book, run *foyer.Run, scope UndoScope) (*undo, error) {
@@ -169,7 +186,11 @@ func (u *undo) putBack(batch []*foyer.Change, yield func(*store.Write, error) bo
 		return err
 	}
 	for _, c := range batch {
-		if !u.inScope(c, now[c.Entry]) {
+		concerned, err := u.inScope(c, now[c.Entry])
+		if err != nil {
+			return err
+		}
+		if !concerned {
 			continue
 		}
 		w, err := u.reverse(c, now[c.Entry])
@@ -187,15 +208,44 @@ func (u *undo) putBack(batch []*foyer.Change, yield func(*store.Write, error) bo
 	return nil
 }
 
-func (u *undo) inScope(c *foyer.Change, e *foyer.Entry) bool {
+// inScope tells whether the undo is about an entry: it is the one asked for, or is or was at the site asked for, now, or when the run changed it.
+func (u *undo) inScope(c *foyer.Change, e *foyer.Entry) (bool, error) {
 	if u.entry != 0 && c.Entry != u.entry {
-		return false
+		return false, nil
 	}
 	site := u.scope.Site
 	if site == 0 || e != nil && slices.Contains(e.Sites, site) {
-		return true
+		return true, nil
 	}
-	return c.Sites != nil && (slices.Contains(c.Sites[0], site) || slices.Contains(c.Sites[1], site))
+	if c.Sites != nil || e == nil {
+		return c.Sites != nil && (slices.Contains(c.Sites[0], site) || slices.Contains(c.Sites[1], site)), nil
+	}
+	then := e.Sites
+	err := u.since(e, func(_ foyer.RunID, c *foyer.Change) error {
+		if c.Sites != nil {
+			then = c.Sites[0]
+		}
+		return nil
+	})
+	return slices.Contains(then, site), err
+}
+
+// since calls yield for each change of an entry after the target, the newest first.
+func (u *undo) since(e *foyer.Entry, yield func(foyer.RunID, *foyer.Change) error) error {
+	for id := e.LastRun; id > u.target.ID; {
+		c, err := u.b.ChangeOf(id, e.ID)
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			return fmt.Errorf("the log has no change of %v by %v", e.ID, id)
+		}
+		if err := yield(id, c); err != nil {
+			return err
+		}
+		id = c.Prev
+	}
+	return nil
 }
 
 // leave lists something that is not put back.
@@ -421,12 +471,23 @@ func (u *undo) restoreIDs(d *draft, c *foyer.Change, untouched func(string, bool
 
 // movesBack tells whether this undo takes an id away from the entry that has it now.
 func (u *undo) movesBack(entry foyer.EntryID, id foyer.IDChange) (bool, error) {
-	if u.scope != (UndoScope{}) {
-		return false, nil
-	}
 	c, err := u.b.ChangeOf(u.target.ID, entry)
 	if err != nil || c == nil {
 		return false, err
+	}
+	e, err := u.b.FindEntry(entry, "")
+	if err != nil {
+		return false, err
+	}
+	if concerned, err := u.inScope(c, e); err != nil || !concerned {
+		return false, err
+	}
+	since, err := u.touchedSince(e)
+	if err != nil {
+		return false, err
+	}
+	if _, touched := since[fmt.Sprintf("id:%v", id.Source)]; touched || c.Added && len(since) > 0 {
+		return false, nil // it stays there
 	}
 	return slices.ContainsFunc(c.IDs, func(x foyer.IDChange) bool { return x.Source == id.Source && x.After == id.Before }), nil
 }
@@ -506,17 +567,10 @@ func (u *undo) aspects(c *foyer.Change, yield func(string)) {
 func (u *undo) touchedSince(e *foyer.Entry) (touched, error) {
 	since := touched{}
 	undone := map[foyer.RunID]touched{} // of later runs, which aspects a still later undo put back
-	for id := e.LastRun; id > u.target.ID; {
-		c, err := u.b.ChangeOf(id, e.ID)
-		if err != nil {
-			return nil, err
-		}
-		if c == nil {
-			return nil, fmt.Errorf("the log has no change of %v by %v", e.ID, id)
-		}
+	err := u.since(e, func(id foyer.RunID, c *foyer.Change) error {
 		run, err := u.runOf(id)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		u.aspects(c, func(aspect string) {
 			if _, ok := undone[id][aspect]; ok {
@@ -531,9 +585,9 @@ func (u *undo) touchedSince(e *foyer.Entry) (touched, error) {
 			}
 			undone[run.Of][aspect] = id
 		})
-		id = c.Prev
-	}
-	return since, nil
+		return nil
+	})
+	return since, err
 }
 
 func (u *undo) runOf(id foyer.RunID) (*foyer.Run, error) {
