@@ -130,6 +130,9 @@ func (d *draft) know(source foyer.SourceID, id string) {
 func (d *draft) loseID(id string) {
 	if id != "" && d.after.KnownAs(d.policy.source.ID) == id {
 		d.know(d.policy.source.ID, "")
+		if own := claimOf(d.has, d.policy.source.ID); own != nil { // the row that gave the id may come again (R17)
+			d.setClaim(d.policy.source, &foyer.Claim{Disabled: own.Disabled, Sites: own.Sites})
+		}
 	}
 }
 

@@ -137,7 +137,8 @@ func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta
 		return nil, err
 	}
 	again := last != nil && len(d.Digest) > 0 && bytes.Equal(last.Digest, d.Digest)
-	if again && d.held == 0 && !d.NoSkip && !d.Strict && last.Book == b.Version {
+	// Whom a row with an error names may be another once the rest is applied (R15): such a file is looked at again.
+	if again && d.held == 0 && !d.NoSkip && !d.Strict && last.Book == b.Version && last.Errors == 0 {
 		ended, err := b.KeepsEnded()
 		if err != nil {
 			return nil, err
@@ -183,13 +184,12 @@ func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta
 
 // settleWatches ends the watches whose undo an applied run did again: with approval, or since a run was held for them before and nobody decided. The latter is told.
 func (t *toll) settleWatches(run *foyer.Run, approved bool) (over []store.Watch) {
-	undos, n := t.redo(true)
-	if !approved && n > 0 {
+	undos := t.redo(true)
+	if !approved && len(undos) > 0 {
 		run.Redoes = undos[0]
-		run.Message = strings.TrimSpace(fmt.Sprintf("%s It did again for %d what %v undid, for which a run was held before.", run.Message, n, undos[0]))
+		run.Message = strings.TrimSpace(fmt.Sprintf("%s It did again for %d what %v undid, for which a run was held before.", run.Message, t.again, undos[0]))
 	}
-	fresh, _ := t.redo(false)
-	for _, undo := range append(undos, fresh...) {
+	for _, undo := range append(undos, t.redo(false)...) {
 		over = append(over, store.Watch{Source: run.Source, Undo: undo, Over: true})
 	}
 	return over

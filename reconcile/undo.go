@@ -36,6 +36,8 @@ type undo struct {
 	b      *store.Book
 	policy *policy
 	target *foyer.Run
+	root   *foyer.Run // the act that is undone in the end, besides undos of undos
+	undone bool       // it is undone; else done again
 	run    *foyer.Run
 	scope  UndoScope
 	entry  foyer.EntryID // of the scope; 0: all
@@ -53,18 +55,19 @@ func undoDelta(b *store.Book, run *foyer.Run, scope UndoScope) (*store.Delta, er
 		return nil, err
 	}
 	delta := &store.Delta{Run: run, Marks: map[foyer.RunID]foyer.RunStatus{}}
-	if u.target.Kind == foyer.Sync && u.target.Source != 0 {
-		delta.Watch = []store.Watch{{Source: u.target.Source}}
-	}
-	if u.target.Kind == foyer.End {
-		delta.End = []store.Ending{{Source: u.target.Source}}
+	switch {
+	case u.root.Kind == foyer.Sync && u.undone:
+		delta.Watch = []store.Watch{{Source: u.root.Source}}
+	case u.root.Kind == foyer.Sync:
+		delta.Watch = []store.Watch{{Source: u.root.Source, Undo: u.target.ID, Over: true}}
+	case u.root.Kind == foyer.End:
+		delta.End = []store.Ending{{Source: u.root.Source, Ended: !u.undone}}
 	}
 	var undid *foyer.Run // the run that the target undid
 	if u.target.Kind == foyer.Undo {
 		if undid, err = b.Run(u.target.Of); err != nil {
 			return nil, err
 		}
-		delta.Watch = []store.Watch{{Source: undid.Source, Undo: u.target.ID, Over: true}}
 	}
 	delta.Writes = func(yield func(*store.Write, error) bool) {
 		err := b.ChangeBatches(u.target.ID, func(batch []*foyer.Change) error { return u.putBack(batch, yield) })
@@ -98,6 +101,16 @@ func (u *undo) nothing() error {
 	return foyer.Errorf(foyer.Conflict, "the run %v changed nothing there", u.target.ID)
 }
 
+// findRoot finds the act that is undone in the end, or done again where undoing it is what is undone.
+func (u *undo) findRoot() (err error) {
+	for u.root, u.undone = u.target, true; u.root.Kind == foyer.Undo; u.undone = !u.undone {
+		if u.root, err = u.b.Run(u.root.Of); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func newUndo(b *store.Book, run *foyer.Run, scope UndoScope) (*undo, error) {
 	target, err := b.Run(run.Of)
 	if err != nil {
@@ -117,6 +130,9 @@ func newUndo(b *store.Book, run *foyer.Run, scope UndoScope) (*undo, error) {
 		return nil, err
 	}
 	u := &undo{b: b, policy: p, target: target, run: run, scope: scope, runs: map[foyer.RunID]*foyer.Run{}, sites: p.sites.of}
+	if err := u.findRoot(); err != nil {
+		return nil, err
+	}
 	if scope.Site != 0 {
 		run.Message = fmt.Sprintf("Only for those at %s.", u.sites[scope.Site])
 	}
@@ -187,7 +203,11 @@ func (u *undo) putBack(batch []*foyer.Change, yield func(*store.Write, error) bo
 		return err
 	}
 	for _, c := range batch {
-		if !u.inScope(c, now[c.Entry]) {
+		concerned, err := u.inScope(c, now[c.Entry])
+		if err != nil {
+			return err
+		}
+		if !concerned {
 			continue
 		}
 		w, err := u.reverse(c, now[c.Entry])
@@ -198,8 +218,8 @@ func (u *undo) putBack(batch []*foyer.Change, yield func(*store.Write, error) bo
 			continue
 		}
 		tally(&u.run.Counts, w)
-		u.wrote = true
 		if w.Change != nil {
+			u.wrote = true
 			u.tried = keepFirst(u.tried, w.Change, maxGravest)
 		}
 		if !yield(w, nil) {
@@ -209,15 +229,44 @@ func (u *undo) putBack(batch []*foyer.Change, yield func(*store.Write, error) bo
 	return nil
 }
 
-func (u *undo) inScope(c *foyer.Change, e *foyer.Entry) bool {
+// inScope tells whether the undo is about an entry: it is the one asked for, or is or was at the site asked for, now, or when the run changed it.
+func (u *undo) inScope(c *foyer.Change, e *foyer.Entry) (bool, error) {
 	if u.entry != 0 && c.Entry != u.entry {
-		return false
+		return false, nil
 	}
 	site := u.scope.Site
 	if site == 0 || e != nil && slices.Contains(e.Sites, site) {
-		return true
+		return true, nil
 	}
-	return c.Sites != nil && (slices.Contains(c.Sites[0], site) || slices.Contains(c.Sites[1], site))
+	if c.Sites != nil || e == nil {
+		return c.Sites != nil && (slices.Contains(c.Sites[0], site) || slices.Contains(c.Sites[1], site)), nil
+	}
+	then := e.Sites
+	err := u.since(e, func(_ foyer.RunID, c *foyer.Change) error {
+		if c.Sites != nil {
+			then = c.Sites[0]
+		}
+		return nil
+	})
+	return slices.Contains(then, site), err
+}
+
+// since calls yield for each change of an entry after the target, the newest first.
+func (u *undo) since(e *foyer.Entry, yield func(foyer.RunID, *foyer.Change) error) error {
+	for id := e.LastRun; id > u.target.ID; {
+		c, err := u.b.ChangeOf(id, e.ID)
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			return fmt.Errorf("the log has no change of %v by %v", e.ID, id)
+		}
+		if err := yield(id, c); err != nil {
+			return err
+		}
+		id = c.Prev
+	}
+	return nil
 }
 
 // leave lists something that is not put back.
@@ -445,12 +494,23 @@ func (u *undo) restoreIDs(d *draft, c *foyer.Change, untouched func(string, bool
 
 // movesBack tells whether this undo takes an id away from the entry that has it now.
 func (u *undo) movesBack(entry foyer.EntryID, id foyer.IDChange) (bool, error) {
-	if u.scope != (UndoScope{}) {
-		return false, nil
-	}
 	c, err := u.b.ChangeOf(u.target.ID, entry)
 	if err != nil || c == nil {
 		return false, err
+	}
+	e, err := u.b.FindEntry(entry, "")
+	if err != nil {
+		return false, err
+	}
+	if concerned, err := u.inScope(c, e); err != nil || !concerned {
+		return false, err
+	}
+	since, err := u.touchedSince(e)
+	if err != nil {
+		return false, err
+	}
+	if _, touched := since[fmt.Sprintf("id:%v", id.Source)]; touched || c.Added && len(since) > 0 {
+		return false, nil // it stays there
 	}
 	return slices.ContainsFunc(c.IDs, func(x foyer.IDChange) bool { return x.Source == id.Source && x.After == id.Before }), nil
 }
@@ -462,7 +522,7 @@ func (u *undo) restoreClaims(d *draft, c *foyer.Change, untouched func(string, b
 		if source == nil || !untouched("claim:"+source.Name, c.Removed || now.Same(claim.After)) {
 			continue
 		}
-		if claim.Before != nil && !source.EndedAt.IsZero() && u.target.Kind != foyer.End {
+		if claim.Before != nil && !source.EndedAt.IsZero() && !(u.root.Kind == foyer.End && u.undone) {
 			u.leave(c, d.after, "listed by "+source.Name, "the source has ended")
 			continue
 		}
@@ -546,17 +606,10 @@ func (u *undo) aspects(c *foyer.Change, yield func(string)) {
 func (u *undo) touchedSince(e *foyer.Entry) (touched, error) {
 	since := touched{}
 	undone := map[foyer.RunID]touched{} // of later runs, which aspects a still later undo put back
-	for id := e.LastRun; id > u.target.ID; {
-		c, err := u.b.ChangeOf(id, e.ID)
-		if err != nil {
-			return nil, err
-		}
-		if c == nil {
-			return nil, fmt.Errorf("the log has no change of %v by %v", e.ID, id)
-		}
+	err := u.since(e, func(id foyer.RunID, c *foyer.Change) error {
 		run, err := u.runOf(id)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		u.aspects(c, func(aspect string) {
 			if _, ok := undone[id][aspect]; ok {
@@ -573,9 +626,9 @@ func (u *undo) touchedSince(e *foyer.Entry) (touched, error) {
 			}
 			undone[run.Of][aspect] = id
 		})
-		id = c.Prev
-	}
-	return since, nil
+		return nil
+	})
+	return since, err
 }
 
 func (u *undo) runOf(id foyer.RunID) (*foyer.Run, error) {
