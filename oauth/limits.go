@@ -38,7 +38,7 @@ func (f *failures) add(id string, from netip.Addr, now time.Time) time.Duration 
 	if f.counts == nil || f.minute != minute {
 		f.minute, f.counts = minute, map[failure]int{}
 	}
-	key := failure{id[:min(len(id), 64)], neighbourhood(from)}
+	key := failure{id[:min(len(id), 64)], foyer.ClientNetwork(from)}
 	if _, met := f.counts[key]; !met && len(f.counts) >= maxRemember {
 		key = failure{}
 	}
@@ -47,20 +47,6 @@ func (f *failures) add(id string, from netip.Addr, now time.Time) time.Duration 
 		return 0
 	}
 	return time.Unix((minute+1)*60, 0).Sub(now)
-}
-
-// neighbourhood is an address; of IPv6 its network of 64 bits, since one client has all of that.
-func neighbourhood(from netip.Addr) netip.Prefix {
-	from = from.Unmap().WithZone("")
-	bits := from.BitLen()
-	if from.Is6() {
-		bits = 64
-	}
-	p, err := from.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }
 
 // counts counts tokens issued and refused by key, address and minute, until they are written.
@@ -113,5 +99,27 @@ func (a *Authority) Flush(ctx context.Context) error {
 	for _, count := range pending {
 		list = append(list, *count)
 	}
-	return a.store.CountTokens(ctx, list)
+	err := a.store.CountTokens(ctx, list)
+	if err != nil {
+		a.counts.restore(pending)
+	}
+	return err
+}
+
+// restore adds counts that could not be written, unless too many wait already.
+func (c *counts) restore(pending map[counted]*store.TokenCount) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.pending == nil {
+		c.pending, c.addresses = map[counted]*store.TokenCount{}, map[counted]int{}
+	}
+	for one, count := range pending {
+		switch now := c.pending[one]; {
+		case now != nil:
+			now.Issued += count.Issued
+			now.Refused += count.Refused
+		case len(c.pending) < maxRemember:
+			c.pending[one] = count
+		}
+	}
 }

@@ -47,7 +47,7 @@ func approval(b *store.Book, s *store.Store, caller foyer.Caller, id foyer.RunID
 		delta, err := endDelta(b, run, ending{leave: held.Hold.Leave, covers: covers, held: id})
 		return run, delta, err
 	}
-	d := Delivery{Org: b.Org.ID, Source: held.Source, Digest: held.Digest, DryRun: dry, covers: covers, held: id, Input: func(*foyer.Source) Input { return held }}
+	d := Delivery{Org: b.Org.ID, Source: held.Source, Digest: held.Digest, DryRun: dry, covers: covers, redoes: held.Hold.Redoes, held: id, Input: func(*foyer.Source) Input { return held }}
 	run := NewRun(s, caller, d)
 	delta, err := delta(b, d, run, rows)
 	return run, delta, err
@@ -118,7 +118,7 @@ func endDelta(b *store.Book, run *foyer.Run, e ending) (*store.Delta, error) {
 	}
 	delta.Verdict = func() (*store.Delta, error) {
 		g := &guarded{b: b, source: source, toll: toll, listed: claims.Len(), claims: claims, now: b.Now}
-		hold, err := g.judge(e.covers)
+		hold, err := g.judge(e.covers, nil)
 		run.Tried = toll.shown()
 		if err != nil || hold == nil {
 			return nil, err
@@ -260,9 +260,13 @@ func (p *pair) join(run foyer.RunID) (goesOn, removed *store.Write) {
 			d.know(id.Source, id.ID)
 		}
 	}
-	if decides := d.count(); decides != nil {
+	decides := d.count()
+	switch {
+	case from.Reason == foyer.ByHand || d.after.Reason == foyer.ByHand: // whom a person disabled stays so (R13)
+		d.after.Enabled, d.after.Reason = false, foyer.ByHand
+	case decides != nil:
 		d.follow(decides)
-	} else if from.Enabled && d.after.Reason != foyer.ByHand {
+	case from.Enabled:
 		d.after.Enabled, d.after.Reason = true, foyer.NotDisabled
 	}
 	d.place(len(d.has) > 0)

@@ -321,7 +321,7 @@ func (d *draft) finish() *store.Write {
 }
 
 // claimWrites returns what becomes of the claims. A claim that comes or goes clears the others' hashes, and so does a name that changes: what
-// another source's display name is compared with changed with it (R17).
+// another source's display name is compared with changed with it; and what emails mean, by which another source may name it (R17).
 func (d *draft) claimWrites() (writes []store.ClaimWrite) {
 	cameOrWent := false
 	for _, c := range d.had {
@@ -337,7 +337,7 @@ func (d *draft) claimWrites() (writes []store.ClaimWrite) {
 			writes = append(writes, store.ClaimWrite{Source: c.source.ID, Claim: c.claim})
 		}
 	}
-	if !cameOrWent && !d.forget && !d.named {
+	if !cameOrWent && !d.forget && !d.named && len(d.emails) == 0 {
 		return writes
 	}
 	for _, c := range d.has {

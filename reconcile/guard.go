@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,21 +14,24 @@ import (
 
 // toll is what a run takes: whom it takes away, and what else may be a mistake of the file. The guard decides by it (R21).
 type toll struct {
-	lost      []foyer.EntryID                 // disabled, or taken off their site by absence; ascending
-	moved     []moved                         // enabled after it, and not so or elsewhere before; ascending
-	sites     map[foyer.SiteID]int            // how many of the lost were at each site
-	divisions map[string]int                  // and in each division
-	renamed   int                             // got another email by their id
-	named     int                             // had a name, and got another
-	redone    map[foyer.RunID]bool            // watched undos that are done again (R25)
-	fresh     int                             // entries for which an undo is done again for which no run was held before
-	spent     map[foyer.RunID]bool            // watches for which a run was held before
-	again     int                             // entries for which only such an undo is done again
-	gravest   []*foyer.Change                 // of the lost, renamed, named and redone, the first
-	others    []*foyer.Change                 // and of the rest
-	vanished  map[string][]vanished           // by folded full name, whom absence disabled: they may have been renamed (R3)
-	watched   map[foyer.EntryID][]watchedUndo // what was undone of each entry
-	removed   map[string][]foyer.RunID        // emails of added entries that undos removed
+	lost      []foyer.EntryID          // disabled, or taken off their site by absence; ascending
+	moved     []moved                  // enabled after it, and not so or elsewhere before; ascending
+	sites     map[foyer.SiteID]int     // how many of the lost were at each site
+	divisions map[string]int           // and in each division
+	off       int                      // of the lost, those who are taken off sites and not disabled
+	renamed   int                      // got another email by their id
+	named     int                      // had a name, and got another
+	redone    map[foyer.RunID]bool     // watched undos that are done again (R25)
+	fresh     int                      // entries for which an undo is done again for which no run was held before
+	spent     map[foyer.RunID]bool     // watches for which a run was held before
+	again     int                      // entries for which only such an undo is done again
+	gravest   []*foyer.Change          // of the lost, renamed, named and redone, the first
+	others    []*foyer.Change          // and of the rest
+	vanished  map[string][]vanished    // by folded full name, whom absence disabled: they may have been renamed (R3)
+	watched   []foyer.RunID            // undos that must not be done again unnoticed (R25)
+	book      *store.Book              // in which they are looked up
+	err       error                    // a look-up failed
+	removed   map[string][]foyer.RunID // emails of added entries that undos removed
 }
 
 // vanished is someone whom absence disabled.
@@ -44,12 +48,6 @@ type moved struct {
 	sites []foyer.SiteID // after the run
 }
 
-// watchedUndo is what an undo put back of an entry.
-type watchedUndo struct {
-	undo   foyer.RunID
-	change *foyer.Change
-}
-
 // How many changes are kept to be shown, of the gravest and of others.
 const (
 	maxGravest = 2000
@@ -63,22 +61,20 @@ func newToll() *toll {
 	return &toll{sites: map[foyer.SiteID]int{}, divisions: map[string]int{}, vanished: map[string][]vanished{}, redone: map[foyer.RunID]bool{}, spent: map[foyer.RunID]bool{}}
 }
 
-// watch reads what undos put back that the run must not do again unnoticed. Its cost follows what they changed.
+// watch notes which undos the run must not do again unnoticed, and the emails of those whom they removed. What else they put back is looked up for the entries that
+// are written.
 func (t *toll) watch(b *store.Book, source foyer.SourceID) error {
 	watches, err := b.Watches(source)
 	if err != nil || len(watches) == 0 {
 		return err
 	}
-	t.watched, t.removed = map[foyer.EntryID][]watchedUndo{}, map[string][]foyer.RunID{}
+	t.book, t.removed = b, map[string][]foyer.RunID{}
 	for _, w := range watches {
-		undo := w.Undo
-		t.spent[undo] = w.Spent
-		err := b.Changes(undo, func(c *foyer.Change) error {
-			t.watched[c.Entry] = append(t.watched[c.Entry], watchedUndo{undo, c})
-			if c.Removed {
-				for _, email := range c.Emails {
-					t.removed[email.Key] = append(t.removed[email.Key], undo)
-				}
+		t.watched = append(t.watched, w.Undo)
+		t.spent[w.Undo] = w.Spent
+		err := b.RemovedBy(w.Undo, func(c *foyer.Change) error {
+			for _, email := range c.Emails {
+				t.removed[email.Key] = append(t.removed[email.Key], w.Undo)
 			}
 			return nil
 		})
@@ -96,9 +92,12 @@ func (t *toll) note(source foyer.SourceID, before *foyer.Entry, w *store.Write, 
 		return
 	}
 	grave := false
-	if loss, lost := store.LossOf(c, source); lost && (absent && before.Enabled || len(loss.Sites) == 0) {
+	if loss, lost := store.LossOf(c, source); lost && (len(loss.Sites) == 0 || before.Enabled && (absent || loss.Moved)) {
 		grave = true
 		t.lost = append(t.lost, c.Entry)
+		if len(loss.Sites) > 0 {
+			t.off++
+		}
 		for _, site := range before.Sites {
 			t.sites[site]++
 		}
@@ -173,9 +172,12 @@ func (t *toll) noteRedo(w *store.Write) bool {
 			undos = slices.Concat(undos, t.removed[email.Key])
 		}
 	}
-	for _, watched := range t.watched[w.ID] {
-		if redoes(w.Change, watched.change) {
-			undos = append(undos, watched.undo)
+	for _, undo := range t.watched {
+		undone, err := t.book.ChangeOf(undo, w.ID)
+		if err != nil {
+			t.err = errors.Join(t.err, err)
+		} else if undone != nil && redoes(w.Change, undone) {
+			undos = append(undos, undo)
 		}
 	}
 	for _, undo := range undos {
@@ -188,6 +190,17 @@ func (t *toll) noteRedo(w *store.Write) bool {
 		t.again++
 	}
 	return len(undos) > 0
+}
+
+// unasked returns the watched undos that are done again though nobody was asked, and for how many entries at most: those for which no run was held before; on approval
+// those besides the ones for which the approved run was held.
+func (t *toll) unasked(approval bool, asked []foyer.RunID) (undos []foyer.RunID, entries int) {
+	if !approval {
+		return t.redo(false), t.fresh
+	}
+	all := append(t.redo(false), t.redo(true)...)
+	slices.Sort(all)
+	return slices.DeleteFunc(all, func(undo foyer.RunID) bool { return slices.Contains(asked, undo) }), t.fresh + t.again
 }
 
 // redo returns the watched undos that are done again, ascending: those for which no run was held before, or the others.
@@ -237,8 +250,12 @@ type guarded struct {
 // lossWeek is over how long the guard counts (R21).
 const lossWeek = 7 * 24 * time.Hour
 
-// judge returns why the run must be held, nil where it need not be (R21, R25). covers are those whom an approval covers; nil: there is none.
-func (g *guarded) judge(covers []foyer.EntryID) (*foyer.Hold, error) {
+// judge returns why the run must be held, nil where it need not be (R21, R25). covers are those whom an approval covers, nil: there is none; redoes the undos that the
+// approved run was held for.
+func (g *guarded) judge(covers []foyer.EntryID, redoes []foyer.RunID) (*foyer.Hold, error) {
+	if g.toll.err != nil {
+		return nil, g.toll.err
+	}
 	hold := &foyer.Hold{Expires: g.now.Add(foyer.HoldLife)}
 	if covers != nil {
 		for _, id := range g.toll.lost {
@@ -259,9 +276,9 @@ func (g *guarded) judge(covers []foyer.EntryID) (*foyer.Hold, error) {
 		}
 		g.limitOthers(hold)
 	}
-	if undos := g.toll.redo(false); covers == nil && len(undos) > 0 {
+	if undos, n := g.toll.unasked(covers != nil, redoes); len(undos) > 0 {
 		hold.Redoes = undos
-		hold.Reasons = append(hold.Reasons, fmt.Sprintf("would do again for %d what %v undid", g.toll.fresh, undos[0]))
+		hold.Reasons = append(hold.Reasons, fmt.Sprintf("would do again for %d what %v undid", n, undos[0]))
 	}
 	if len(hold.Reasons) == 0 {
 		return nil, nil
@@ -346,6 +363,17 @@ func (t *toll) stillAway(e *foyer.Entry, loss store.Loss) bool {
 	return enabled && slices.ContainsFunc(loss.Sites, func(s foyer.SiteID) bool { return !slices.Contains(sites, s) })
 }
 
+// does says what a run does to the lost.
+func (t *toll) does() string {
+	switch t.off {
+	case 0:
+		return "disable"
+	case len(t.lost):
+		return "take off their sites"
+	}
+	return "disable, or take off their sites,"
+}
+
 // limitLosses adds that the run takes away too many, counted with those of the last week (R21).
 func (g *guarded) limitLosses(hold *foyer.Hold) error {
 	if hold.Lost == 0 {
@@ -361,9 +389,10 @@ func (g *guarded) limitLosses(hold *foyer.Hold) error {
 		if !limit.Tripped(lost, all) {
 			continue
 		}
-		reason := fmt.Sprintf("would disable %d of %d (limit %d%%)", hold.Lost, hold.Of, limit.Percent)
+		does := g.toll.does()
+		reason := fmt.Sprintf("would %s %d of %d (limit %d%%)", does, hold.Lost, hold.Of, limit.Percent)
 		if away > 0 {
-			reason = fmt.Sprintf("would disable %d of %d; with those of the last 7 days %d of %d (limit %d%%)", hold.Lost, hold.Of, lost, all, limit.Percent)
+			reason = fmt.Sprintf("would %s %d of %d; with those of the last 7 days %d of %d (limit %d%%)", does, hold.Lost, hold.Of, lost, all, limit.Percent)
 		}
 		hold.Reasons, hold.Away = append(hold.Reasons, reason), away
 		break

@@ -218,9 +218,12 @@ func losses(src foyer.SourceID, before, after *modelBook) map[int]bool {
 	return lost
 }
 
-// takenOff returns off which sites the absence of a source takes somebody.
+// takenOff returns off which sites the absence of a source takes somebody, or its listing them at none of the sites that they had.
 func takenOff(src foyer.SourceID, was, p *modelPerson) siteSet {
-	if absent := was.claims[src].listed && !p.claims[src].listed || was.handMade() && p.handMade(); !absent || !p.there {
+	if !p.there {
+		return 0
+	}
+	if absent := was.claims[src].listed && !p.claims[src].listed || was.handMade() && p.handMade(); !absent && (p.sites == 0 || was.sites&p.sites != 0) {
 		return 0
 	}
 	return was.sites &^ p.sites

@@ -219,7 +219,7 @@ func (m *model) undo(act *modelAct, scoped bool, scope func(who int) bool) (undo
 		prov[x] = act.was[x]
 	}
 	for x, c := range act.changes {
-		all = all && back[x]
+		all = all && (back[x] || m.prov[x] == act.was[x]) // put back by this undo, or by one of a part before
 		if x.kind == "email" && back[x] {
 			e, _ := c.before.(modelEmail)
 			if e.who != 0 && !after.who(e.who).there {
@@ -292,14 +292,15 @@ func (m *model) keepIDs(act *modelAct, back map[aspect]bool) {
 	}
 }
 
-// mark notes that all of an act is undone, and what that makes of the run that it undid itself.
+// mark notes that all of an act is undone, and what that makes of the acts that it undid itself.
 func (m *model) mark(act *modelAct, all bool) {
 	if !all {
 		return
 	}
 	act.status = foyer.Undone
-	if act.kind == foyer.Undo && act.whole {
-		act.of.status = foyer.Applied
+	for undone := false; act.kind == foyer.Undo && act.whole; undone = !undone {
+		act = act.of
+		act.status = map[bool]foyer.RunStatus{true: foyer.Undone, false: foyer.Applied}[undone]
 	}
 }
 

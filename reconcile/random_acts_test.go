@@ -119,7 +119,7 @@ func (d *driver) end() {
 	d.say("S-%d ends, leave %t", src.id, leave)
 	again := func() *modelSync { return d.model.endSource(src, leave) }
 	s := again()
-	act := d.model.settle(s, foyer.End, false, again)
+	act := d.model.settle(s, foyer.End, nil, again)
 	for i, org := range d.orgs {
 		try, err := reconcile.EndSource(d.t.Context(), d.store, operator, org, reconcile.Ending{Source: src.id, Leave: leave, DryRun: true})
 		d.must(err)

@@ -83,7 +83,7 @@ func (d *driver) upload() {
 		}
 		return
 	}
-	act := d.model.settle(s, foyer.Sync, false, again)
+	act := d.model.settle(s, foyer.Sync, nil, again)
 	for i, org := range d.orgs {
 		try, err := d.deliver(org, src, up, file, true)
 		d.must(err)

@@ -71,7 +71,7 @@ type crowd struct {
 
 	mu     sync.Mutex
 	open   int
-	from   map[netip.Addr]int
+	from   map[netip.Prefix]int
 	warned time.Time
 }
 
@@ -108,7 +108,7 @@ func (c *crowd) enter(address netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	spared := !address.IsValid() || c.spared(address)
-	if c.open >= c.limits.Connections || !spared && c.from[address] >= c.limits.PerAddress {
+	if c.open >= c.limits.Connections || !spared && c.from[foyer.ClientNetwork(address)] >= c.limits.PerAddress {
 		if now := time.Now(); now.Sub(c.warned) > time.Minute {
 			c.warned = now
 			c.log.LogAttrs(context.Background(), slog.LevelWarn, "connections are refused: too many are open", slog.String("from", address.String()), slog.Int("open", c.open))
@@ -116,10 +116,10 @@ func (c *crowd) enter(address netip.Addr) bool {
 		return false
 	}
 	if c.from == nil {
-		c.from = map[netip.Addr]int{}
+		c.from = map[netip.Prefix]int{}
 	}
 	c.open++
-	c.from[address]++
+	c.from[foyer.ClientNetwork(address)]++
 	return true
 }
 
@@ -127,8 +127,9 @@ func (c *crowd) leave(address netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
-	if c.from[address]--; c.from[address] == 0 {
-		delete(c.from, address)
+	network := foyer.ClientNetwork(address)
+	if c.from[network]--; c.from[network] == 0 {
+		delete(c.from, network)
 	}
 }
 

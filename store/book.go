@@ -420,6 +420,9 @@ func (s *Store) conclude(t *txn, org foyer.OrgID, d *Delta) error {
 	run := d.Run
 	if d.Decided != nil {
 		held, err := readRun(t, org, *d.Decided)
+		if err == nil {
+			err = waits(held, t.now) // it may have been rejected or superseded since it was read
+		}
 		if err != nil {
 			return err
 		}
