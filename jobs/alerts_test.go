@@ -416,3 +416,24 @@ func TestR27_ContactsAreTheOrganizationsOwn(t *testing.T) {
 	i.upload(t, good, 200)
 	i.told(t)
 }
+
+// TestR27_AlertsQuoteNobody holds that a file without a header brings nobody's data into an alert or a mail.
+func TestR27_AlertsQuoteNobody(t *testing.T) {
+	for name, file := range map[string]string{"no header": "ann.lee@x.ca,Ann Lee\nbob@x.ca,Bob\n", "a cell twice": "Ann Lee,Ann Lee,ann.lee@x.ca\n"} {
+		t.Run(name, func(t *testing.T) {
+			i := install(t)
+			i.Upload(t, file)
+			i.runner.Tick(t.Context())
+			said := ""
+			for _, a := range i.alerts(t, false) {
+				said += a.Title + a.Message + a.Cure
+			}
+			for _, m := range i.mail.Messages() {
+				said += m.Raw
+			}
+			if said == "" || strings.Contains(strings.ToLower(said), "ann") {
+				t.Errorf("it says %s", said)
+			}
+		})
+	}
+}
