@@ -24,8 +24,10 @@ type erasure struct {
 	ids     map[foyer.ExternalID]bool
 	needles []string        // texts that name the person, in lower case
 	called  map[string]bool // full names, in lower case
+	lasts   map[string]bool // last names
 	own     sieve           // what a change of the person has
-	any     sieve           // what has to do with the person at all
+	any     sieve           // what a change has that has to do with the person at all
+	rows    sieve           // the same of a held row
 	named
 }
 
@@ -205,6 +207,7 @@ func idOrNothing(id foyer.EntryID) string {
 
 func newErasure(s *Store, t *txn, org foyer.OrgID) *erasure {
 	return &erasure{s: s, t: t, org: org, entries: map[foyer.EntryID]bool{}, keys: map[string]bool{}, ids: map[foyer.ExternalID]bool{}, called: map[string]bool{},
+		lasts: map[string]bool{},
 		named: named{held: map[heldAt]map[int]bool{}}}
 }
 

@@ -254,6 +254,7 @@ func (e *erasure) name(values *[foyer.NumFields]string) {
 	names := []string{values[foyer.DisplayName]}
 	if first, last := values[foyer.FirstName], values[foyer.LastName]; first != "" && last != "" {
 		names = append(names, first+" "+last, last+", "+first)
+		e.lasts[last] = true
 	}
 	for _, name := range names {
 		e.need(name)
@@ -299,19 +300,36 @@ func unescapedName(name string) string {
 	return strings.TrimSpace(b.String())
 }
 
-// locate notes where the person is named, once all is known of them.
-func (e *erasure) locate() error {
+// makeSieves makes those of the person, once all is known of them.
+func (e *erasure) makeSieves() {
+	e.any = e.ownSieve()
 	for key := range e.keys {
 		e.need(key)
+		e.rows.add(keyText(key))
 	}
-	e.any = e.ownSieve()
 	for name := range e.called {
 		e.any.add(name)
+		e.rows.add(name)
+	}
+	for last := range e.lasts {
+		e.rows.addPacked(foyer.Record{Values: [foyer.NumFields]string{foyer.LastName: last}})
 	}
 	for id := range e.ids {
 		e.need(id.ID)
-		e.any.add(strings.ToLower(id.ID))
+		e.any.add(`"` + strings.ToLower(id.ID) + `"`)
+		e.rows.addPacked(foyer.Record{ExternalID: id.ID})
 	}
+	for _, needle := range e.needles {
+		e.rows.add(needle)
+	}
+}
+
+// addPacked adds what a packed row of that value has.
+func (s *sieve) addPacked(r foyer.Record) { *s = append(*s, bytes.ToLower(r.AppendPacked(nil))) }
+
+// locate notes where the person is named.
+func (e *erasure) locate() error {
+	e.makeSieves()
 	if err := e.t.get(`SELECT version, (SELECT COALESCE(MAX(id), 0) FROM run WHERE org = $1) FROM book WHERE org = $1`, []any{e.org}, &e.version, &e.seen); err != nil {
 		return err
 	}

@@ -308,7 +308,7 @@ func (e *erasure) scrubRecord(at heldAt, record []byte) (stays []byte, changed b
 		stays, err = e.scrubLine(record)
 		return stays, !bytes.Equal(stays, record), err
 	case "rows":
-		if !e.any.passes(record) && !bytes.Contains(record, []byte(`"bad":true`)) && !e.names(string(record)) {
+		if !e.rows.passes(record) {
 			return record, false, nil
 		}
 		row, err := parseRow(bytes.Clone(record))
@@ -331,7 +331,7 @@ func (e *erasure) scrubRecord(at heldAt, record []byte) (stays []byte, changed b
 	return record, false, nil
 }
 
-// isRow tells whether a row is the person's: of a row that cannot be read, by what it mentions or by the full name.
+// isRow tells whether a row is the person's: of a row without an email that can be read, by what it mentions or by the full name.
 func (e *erasure) isRow(source foyer.SourceID, row *foyer.Row) bool {
 	if e.isKey(row.Values[foyer.Email]) || row.ExternalID != "" && e.ids[foyer.ExternalID{Source: source, ID: row.ExternalID}] {
 		return true
@@ -340,7 +340,7 @@ func (e *erasure) isRow(source foyer.SourceID, row *foyer.Row) bool {
 		return false // somebody else's
 	}
 	name := strings.ToLower(row.Values[foyer.FirstName] + " " + row.Values[foyer.LastName])
-	return slices.ContainsFunc(row.Mentions, e.isKey) || row.Bad && (e.called[name] || e.called[strings.ToLower(row.Values[foyer.DisplayName])])
+	return slices.ContainsFunc(row.Mentions, e.isKey) || e.called[name] || e.called[strings.ToLower(row.Values[foyer.DisplayName])]
 }
 
 // scrubRow takes the person out of another's row. It tells whether they were in it.
