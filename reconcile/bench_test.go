@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"testing"
+	"time"
 
 	"foyer"
 	benchstaff "foyer/bench/staff"
@@ -121,4 +122,46 @@ func (s *syncs) apply(file []byte) {
 func (s *syncs) report() {
 	s.b.ReportMetric(float64(s.f.store.Written()-s.before)/float64(s.runs), "rows-written/op")
 	s.b.ReportAllocs()
+}
+
+// BenchmarkErase measures the erasure of one among 100,000 people whose titles all changed four times, and how long it kept the writer from others.
+func BenchmarkErase(b *testing.B) {
+	const rows = 100_000
+	base, changed := staffFile(b, benchstaff.File{Rows: rows}), staffFile(b, benchstaff.File{Rows: rows, Changed: rows})
+	s := newSyncs(b)
+	s.newOrg()
+	for i := range 5 {
+		s.apply([][]byte{base, changed}[i%2])
+	}
+	other, err := s.f.store.CreateOrg(b.Context(), s.f.operator, "Other", "CA")
+	if err != nil {
+		b.Fatal(err)
+	}
+	var slowest time.Duration
+	stop, stopped := make(chan bool), make(chan bool)
+	go func() {
+		defer close(stopped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(20 * time.Millisecond):
+			}
+			at := time.Now()
+			if _, err := s.f.store.CreateSite(b.Context(), s.f.operator, other.ID, foyer.Site{Name: fmt.Sprint("X", i)}); err != nil {
+				b.Error(err)
+			}
+			slowest = max(slowest, time.Since(at))
+		}
+	}()
+	id := foyer.EntryID(0)
+	for b.Loop() {
+		id++
+		if _, err := s.f.store.Erase(b.Context(), s.f.operator, s.org, id, ""); err != nil {
+			b.Fatal(err)
+		}
+	}
+	close(stop)
+	<-stopped
+	b.ReportMetric(float64(slowest.Milliseconds()), "ms-slowest-write-of-others")
 }

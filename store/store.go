@@ -110,7 +110,7 @@ func makePrivate(path string) error {
 func dsn(path, key, value string) string {
 	q := url.Values{"_pragma": {
 		"busy_timeout(" + fmt.Sprint(busyTimeout.Milliseconds()) + ")", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(FAST)", "wal_autocheckpoint(0)",
+		"cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(ON)", "wal_autocheckpoint(0)",
 	}}
 	q.Add(key, value)
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
@@ -118,7 +118,7 @@ func dsn(path, key, value string) string {
 
 // logDSN is for the connection of the checkpointer, which needs no cache and must not wait.
 func logDSN(path string) string {
-	q := url.Values{"_pragma": {"busy_timeout(0)", "synchronous(FULL)", "wal_autocheckpoint(0)", "cache_size(1)"}}
+	q := url.Values{"_pragma": {"busy_timeout(0)", "synchronous(FULL)", "secure_delete(ON)", "wal_autocheckpoint(0)", "cache_size(1)"}}
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 }
 
