@@ -20,7 +20,7 @@ type Limits struct {
 	Stall       time.Duration // between two parts of a body; 30 seconds
 	Header      time.Duration // until the header of a request is there; 10 seconds
 	Connections int           // at once; 10,000
-	PerAddress  int           // of these from one address, but for trusted proxies; 256
+	PerAddress  int           // of these from one address (of IPv6: one network of 64 bits), but for trusted proxies; 256
 }
 
 func (l Limits) orDefault() Limits {
@@ -71,7 +71,7 @@ type crowd struct {
 
 	mu     sync.Mutex
 	open   int
-	from   map[netip.Addr]int
+	from   map[netip.Prefix]int
 	warned time.Time
 }
 
@@ -107,8 +107,8 @@ func addressOf(conn net.Conn) netip.Addr {
 func (c *crowd) enter(address netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	spared := !address.IsValid() || c.spared(address)
-	if c.open >= c.limits.Connections || !spared && c.from[address] >= c.limits.PerAddress {
+	spared, network := !address.IsValid() || c.spared(address), networkOf(address)
+	if c.open >= c.limits.Connections || !spared && c.from[network] >= c.limits.PerAddress {
 		if now := time.Now(); now.Sub(c.warned) > time.Minute {
 			c.warned = now
 			c.log.LogAttrs(context.Background(), slog.LevelWarn, "connections are refused: too many are open", slog.String("from", address.String()), slog.Int("open", c.open))
@@ -116,10 +116,10 @@ func (c *crowd) enter(address netip.Addr) bool {
 		return false
 	}
 	if c.from == nil {
-		c.from = map[netip.Addr]int{}
+		c.from = map[netip.Prefix]int{}
 	}
 	c.open++
-	c.from[address]++
+	c.from[network]++
 	return true
 }
 
@@ -127,9 +127,23 @@ func (c *crowd) leave(address netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
-	if c.from[address]--; c.from[address] == 0 {
-		delete(c.from, address)
+	network := networkOf(address)
+	if c.from[network]--; c.from[network] == 0 {
+		delete(c.from, network)
 	}
+}
+
+// networkOf is an address; of IPv6 its network of 64 bits, since one client has all of that.
+func networkOf(address netip.Addr) netip.Prefix {
+	bits := address.BitLen()
+	if address.Is6() {
+		bits = 64
+	}
+	network, err := address.WithZone("").Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return network
 }
 
 // visitor is a connection that is counted until it is closed.
