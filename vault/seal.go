@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,7 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // sealVersion stands before what is sealed, so that another way of sealing can be told from this one. The number of the key follows.
@@ -31,8 +31,8 @@ const maxKeys = 255
 // process adds is known to the others.
 type keyring struct {
 	mu     sync.Mutex
-	path   string // "": the keys are given
-	read   time.Time
+	path   string      // "": the keys are given
+	read   fs.FileInfo // the file as it was read
 	keys   map[int][]byte
 	newest int
 }
@@ -78,7 +78,7 @@ func (r *keyring) load() error {
 	if err != nil {
 		return fmt.Errorf("read the keys at rest: %w", err)
 	}
-	if r.keys != nil && info.ModTime().Equal(r.read) {
+	if r.keys != nil && os.SameFile(info, r.read) && info.ModTime().Equal(r.read.ModTime()) && info.Size() == r.read.Size() {
 		return nil
 	}
 	if err := checkMode(r.path, info); err != nil {
@@ -92,7 +92,7 @@ func (r *keyring) load() error {
 	if err != nil {
 		return fmt.Errorf("%s is damaged: %w; restore it from a backup", r.path, err)
 	}
-	r.keys, r.newest, r.read = fresh.keys, fresh.newest, info.ModTime()
+	r.keys, r.newest, r.read = fresh.keys, fresh.newest, info
 	return nil
 }
 
