@@ -77,6 +77,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	out.Header().Set("Strict-Transport-Security", "max-age=63072000")
 	out.Header().Set("X-Content-Type-Options", "nosniff")
 	out.Header().Set("X-Request-Id", entry.id)
+	if len(r.TransferEncoding) > 0 { // there may have been a Content-Length besides, which a proxy may have gone by (RFC 9112 §6.1)
+		out.Header().Set("Connection", "close")
+	}
 	defer func() {
 		if fault := recover(); fault != nil {
 			entry.err = panicked(fault)
