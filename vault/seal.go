@@ -199,7 +199,7 @@ func (v *Vault) Seal(identity string, plain []byte) ([]byte, error) {
 
 // Open decrypts what Seal encrypted for the same identity. It fails on anything that was altered or moved.
 func (v *Vault) Open(identity string, sealed []byte) ([]byte, error) {
-	if len(sealed) < 2 || sealed[0] != sealVersion {
+	if len(sealed) < 2 || sealed[0] != sealVersion || sealed[1] == 0 {
 		return nil, errors.New("sealed in a way that this version does not know")
 	}
 	_, key, err := v.ring.get(int(sealed[1]))
