@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -194,6 +195,21 @@ func TestAudit_EachActLeavesItsRow(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAudit_TheDocumentListsTheActs holds that docs/security.md says what the audit notes.
+func TestAudit_TheDocumentListsTheActs(t *testing.T) {
+	document, err := os.ReadFile("../docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, a := range acts {
+		for _, act := range []string{name, a.also} {
+			if !strings.Contains(string(document), "`"+act+"`") && act != "" {
+				t.Errorf("%s is not in it", act)
+			}
+		}
 	}
 }
 
