@@ -17,7 +17,7 @@ type Limits struct {
 	Body        int64 // bytes of a file; 256 MiB
 	CSV         csvfile.Limits
 	Uploads     int           // of one key in a minute; 120
-	Stall       time.Duration // between two parts of a body; 30 seconds
+	Stall       time.Duration // between two parts of a body, and until a reply is taken; 30 seconds
 	Header      time.Duration // until the header of a request is there; 10 seconds
 	Connections int           // at once; 10,000
 	PerAddress  int           // of these from one address (of IPv6: one network of 64 bits), but for trusted proxies; 256

@@ -73,7 +73,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	entry := &logEntry{id: rand.Text()[:12]}
 	r = r.WithContext(context.WithValue(r.Context(), logKey{}, entry))
-	out := &recorder{ResponseWriter: w}
+	out := &recorder{ResponseWriter: w, stall: s.Limits.Stall}
+	out.deadline(time.Time{}) // that of the request before
 	out.Header().Set("Strict-Transport-Security", "max-age=63072000")
 	out.Header().Set("X-Content-Type-Options", "nosniff")
 	out.Header().Set("X-Request-Id", entry.id)
@@ -178,16 +179,23 @@ func methodName(method string) string {
 	return "unknown"
 }
 
-// recorder remembers the status of a reply.
+// recorder remembers the status of a reply, and cuts who does not take it.
 type recorder struct {
 	http.ResponseWriter
 	status int
+	stall  time.Duration
+}
+
+// deadline sets until when the reply must be taken; the zero time: no matter when. Over HTTP/2 a client can hold it up without a limit, by a window of nothing.
+func (w *recorder) deadline(at time.Time) {
+	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(at) // what cannot be timed is a test's
 }
 
 // WriteHeader notes and sends the status.
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
+		w.deadline(time.Now().Add(w.stall))
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -195,7 +203,7 @@ func (w *recorder) WriteHeader(status int) {
 // Write sends a part of the reply.
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
 	}
 	return w.ResponseWriter.Write(p)
 }

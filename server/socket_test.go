@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -14,6 +15,9 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"foyer/foyertest"
 	"foyer/server"
@@ -143,6 +147,31 @@ func TestHTTP_StalledBodyIsCut(t *testing.T) {
 	}
 	wantBook(t, f)
 	wantLine(t, f.Upload(t, ann), strings.Replace(annLine, "R-1", "R-2", 1))
+}
+
+// TestHTTP_ReplyThatIsNotTakenIsCut holds that a client of HTTP/2 which takes no byte of its reply does not keep it, and what answers it, for ever.
+func TestHTTP_ReplyThatIsNotTakenIsCut(t *testing.T) {
+	f := foyertest.StartWith(t, server.Config{Limits: server.Limits{Stall: 300 * time.Millisecond}})
+	w := dialWith(t, f, &tls.Config{NextProtos: []string{"h2"}})
+	w.send(http2.ClientPreface)
+	frames := http2.NewFramer(w.conn, w.conn)
+	must(t, frames.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0}))
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	for _, field := range [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", w.host}, {":path", "/healthz"}} {
+		must(t, encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}))
+	}
+	must(t, frames.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block.Bytes(), EndStream: true, EndHeaders: true}))
+	must(t, w.conn.SetDeadline(time.Now().Add(10*time.Second)))
+	for {
+		frame, err := frames.ReadFrame()
+		if err != nil {
+			t.Fatalf("the stream was not ended: %v", err)
+		}
+		if reset, ok := frame.(*http2.RSTStreamFrame); ok && reset.StreamID == 1 {
+			return
+		}
+	}
 }
 
 // crowdIn opens connections, many at once, and returns how many the server kept.
