@@ -2,7 +2,9 @@ package store_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -215,25 +217,23 @@ func TestAudit_TheDocumentListsTheActs(t *testing.T) {
 
 // TestAudit_AnActAndItsRowAreOne holds that an act whose row cannot be written does not happen: both are in one transaction.
 func TestAudit_AnActAndItsRowAreOne(t *testing.T) {
-	for name, a := range acts {
-		t.Run(name, func(t *testing.T) {
-			w := startWorld(t)
-			but := []string{}
-			if name == "run.sync" {
-				but = []string{"run", "alert", "book"} // that it failed is on record as a run, with its alert
-			}
-			before := w.state(but...)
-			_, err := w.open().Exec(`CREATE TRIGGER fault BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'fault'); END`)
-			w.must(err)
-			if err := a.do(w, w.Operator); err == nil {
-				t.Error("it was carried out")
-			}
-			_, err = w.open().Exec(`DROP TRIGGER fault`)
-			w.must(err)
-			if after := w.state(but...); after != before {
-				t.Errorf("something was changed:\n%s", difference(before, after))
-			}
-		})
+	w := startWorld(t)
+	_, err := w.open().Exec(`CREATE TRIGGER fault BEFORE INSERT ON audit BEGIN SELECT RAISE(ABORT, 'fault'); END`)
+	w.must(err)
+	last := []string{"run.lapse", "log.prune"} // they move the clock
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(acts)), func(name string) bool { return slices.Contains(last, name) })
+	for _, name := range append(names, last...) {
+		but := []string{}
+		if name == "run.sync" {
+			but = []string{"run", "alert", "book"} // that it failed is on record as a run, with its alert
+		}
+		before := w.state(but...)
+		if err := acts[name].do(w, w.Operator); err == nil || !strings.Contains(err.Error(), "fault") {
+			t.Errorf("%s was carried out, or failed before: %v", name, err)
+		}
+		if after := w.state(but...); after != before {
+			t.Errorf("%s: something was changed:\n%s", name, difference(before, after))
+		}
 	}
 }
 
