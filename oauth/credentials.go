@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/binary"
 	"hash/crc32"
+	"regexp"
 	"strings"
 
 	"foyer"
@@ -24,6 +25,12 @@ const (
 )
 
 var alphabet = base32.NewEncoding("abcdefghijklmnopqrstuvwxyz234567").WithPadding(base32.NoPadding)
+
+// credential finds secrets and tokens in a text.
+var credential = regexp.MustCompile(`(?i)(fs_|ft_)[a-z0-9]+`)
+
+// Redact returns a text that is to be kept without the secrets and tokens that somebody put there.
+func Redact(text string) string { return credential.ReplaceAllString(text, "…") }
 
 // compose returns prefix, organization, body and checksum.
 func compose(prefix string, org foyer.OrgID, body []byte) string {

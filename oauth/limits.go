@@ -12,12 +12,13 @@ import (
 
 // What is remembered of failures and of tokens is bounded, whoever asks: by the minute, and in number.
 const (
-	maxFailures  = 20      // of one client id from one address in a minute; more are told to wait
-	maxRemember  = 100_000 // pairs of client id and address in a minute; beyond, all others share one count
-	maxAddresses = 50      // of one key in a minute, for the counts; beyond, they are "others"
+	maxRevocations = 120     // of tokens of one client id in a minute
+	maxFailures    = 20      // of one client id from one address in a minute; more are told to wait
+	maxRemember    = 100_000 // pairs of client id and address in a minute; beyond, all others share one count
+	maxAddresses   = 50      // of one key in a minute, for the counts; beyond, they are "others"
 )
 
-// failures counts wrong secrets by client id and address, within the minute. Only failures count, and only further failures are told to wait: a flood with a
+// failures counts failures, or acts, by client id and address, within the minute. Only failures count, and only further failures are told to wait: a flood with a
 // known id locks nobody out.
 type failures struct {
 	mu     sync.Mutex
@@ -31,7 +32,7 @@ type failure struct {
 }
 
 // add counts a failure and returns how long its sender is to wait; 0 where it is within the limit.
-func (f *failures) add(id string, from netip.Addr, now time.Time) time.Duration {
+func (f *failures) add(id string, from netip.Addr, now time.Time, limit int) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	minute := now.Unix() / 60
@@ -43,7 +44,7 @@ func (f *failures) add(id string, from netip.Addr, now time.Time) time.Duration 
 		key = failure{}
 	}
 	f.counts[key]++
-	if f.counts[key] <= maxFailures {
+	if f.counts[key] <= limit {
 		return 0
 	}
 	return time.Unix((minute+1)*60, 0).Sub(now)
@@ -101,25 +102,26 @@ func (a *Authority) Flush(ctx context.Context) error {
 	}
 	err := a.store.CountTokens(ctx, list)
 	if err != nil {
-		a.counts.restore(pending)
+		a.counts.giveBack(pending)
 	}
 	return err
 }
 
-// restore adds counts that could not be written, unless too many wait already.
-func (c *counts) restore(pending map[counted]*store.TokenCount) {
+// giveBack takes up again what could not be written, unless so much waits already that it would only grow.
+func (c *counts) giveBack(unwritten map[counted]*store.TokenCount) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pending == nil {
 		c.pending, c.addresses = map[counted]*store.TokenCount{}, map[counted]int{}
 	}
-	for one, count := range pending {
-		switch now := c.pending[one]; {
+	for at, count := range unwritten {
+		switch now := c.pending[at]; {
 		case now != nil:
-			now.Issued += count.Issued
-			now.Refused += count.Refused
+			now.Issued, now.Refused = now.Issued+count.Issued, now.Refused+count.Refused
 		case len(c.pending) < maxRemember:
-			c.pending[one] = count
+			c.pending[at] = count
+			at.address = ""
+			c.addresses[at]++
 		}
 	}
 }

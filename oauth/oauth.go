@@ -37,8 +37,9 @@ type Authority struct {
 	ended     sync.Map // the same of keys that have ended
 	leaked    sync.Map // the same of secrets in URLs
 	notes     sync.WaitGroup
-	failures  failures
 	counts    counts
+
+	failures, revocations failures
 }
 
 // New returns the authority over a store's keys.
@@ -108,7 +109,7 @@ func (a *Authority) Issue(ctx context.Context, c Client, scopes foyer.Scopes) (T
 	org, _ := OrgOf(key.ID)
 	a.counts.add(org, key.ID, c.From, now, true)
 	a.note(&a.touched, string(key.ID)+strconv.Itoa(secret.Number), now, func(ctx context.Context) error {
-		return a.store.TouchKey(ctx, org, store.Use{Key: key.ID, Secret: secret.Number, At: now, Address: c.From, Agent: c.Agent})
+		return a.store.TouchKey(ctx, org, store.Use{Key: key.ID, Secret: secret.Number, At: now, Address: c.From, Agent: Redact(c.Agent)})
 	})
 	return Token{Text: a.seal(org, key, secret.Number, scopes, expires), Scopes: scopes, Expiry: expires.Sub(now)}, nil
 }
@@ -136,8 +137,8 @@ func (a *Authority) identify(ctx context.Context, c Client) (*foyer.Key, *foyer.
 	if org, known := OrgOf(key.ID); known {
 		a.counts.add(org, key.ID, c.From, now, false)
 	}
-	if wait := a.failures.add(c.ID, c.From, now); wait > 0 && secret == nil {
-		return nil, nil, &foyer.Error{Kind: foyer.Limited, Message: "too many wrong secrets for this client id; a right one is accepted at any time", RetryAfter: wait, Err: reason}
+	if wait := a.failures.add(c.ID, c.From, now, maxFailures); wait > 0 {
+		return nil, nil, &foyer.Error{Kind: foyer.Limited, Message: "too many failures with this client id; a right secret of a living key is accepted at any time", RetryAfter: wait, Err: reason}
 	}
 	return nil, nil, refused(reason)
 }
@@ -290,14 +291,19 @@ func (a *Authority) Caller(ctx context.Context, token string, from netip.Addr) (
 }
 
 // Revoke ends a token for the key that got it (RFC 7009). A token that is not genuine, has ended, or is another key's is passed over in
-// silence, as §2.2 wants. The client id and secret are checked as in Issue.
+// silence, as §2.2 wants. The client id and secret are checked as in Issue. foyer.Limited after too many, since each is a row of the audit.
 func (a *Authority) Revoke(ctx context.Context, c Client, token string) error {
-	if _, _, err := a.identify(ctx, c); err != nil {
+	key, secret, err := a.identify(ctx, c)
+	if err != nil {
 		return err
 	}
+	now := a.store.Now()
 	t, ok := a.open(token)
-	if !ok || string(t.key) != c.ID || !a.store.Now().Before(t.expires) {
+	if !ok || t.key != key.ID || !now.Before(t.expires) {
 		return nil
 	}
-	return a.store.RevokeToken(ctx, t.org, t.mac, t.expires)
+	if wait := a.revocations.add(c.ID, netip.Addr{}, now, maxRevocations); wait > 0 {
+		return &foyer.Error{Kind: foyer.Limited, Message: "this key has revoked too many tokens within a minute", RetryAfter: wait}
+	}
+	return a.store.RevokeToken(ctx, foyer.KeyCaller(t.org, key, secret.Number, key.Scopes, c.From), t.mac, t.expires)
 }

@@ -17,10 +17,10 @@ type Limits struct {
 	Body        int64 // bytes of a file; 256 MiB
 	CSV         csvfile.Limits
 	Uploads     int           // of one key in a minute; 120
-	Stall       time.Duration // between two parts of a body; 30 seconds
+	Stall       time.Duration // between two parts of a body, and until a reply is taken; 30 seconds
 	Header      time.Duration // until the header of a request is there; 10 seconds
 	Connections int           // at once; 10,000
-	PerAddress  int           // of these from one address, but for trusted proxies; 256
+	PerAddress  int           // of these from one address (of IPv6: one network of 64 bits), but for trusted proxies; 256
 }
 
 func (l Limits) orDefault() Limits {
@@ -107,8 +107,8 @@ func addressOf(conn net.Conn) netip.Addr {
 func (c *crowd) enter(address netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	spared := !address.IsValid() || c.spared(address)
-	if c.open >= c.limits.Connections || !spared && c.from[foyer.ClientNetwork(address)] >= c.limits.PerAddress {
+	spared, network := !address.IsValid() || c.spared(address), foyer.ClientNetwork(address)
+	if c.open >= c.limits.Connections || !spared && c.from[network] >= c.limits.PerAddress {
 		if now := time.Now(); now.Sub(c.warned) > time.Minute {
 			c.warned = now
 			c.log.LogAttrs(context.Background(), slog.LevelWarn, "connections are refused: too many are open", slog.String("from", address.String()), slog.Int("open", c.open))
@@ -119,7 +119,7 @@ func (c *crowd) enter(address netip.Addr) bool {
 		c.from = map[netip.Prefix]int{}
 	}
 	c.open++
-	c.from[foyer.ClientNetwork(address)]++
+	c.from[network]++
 	return true
 }
 

@@ -6,6 +6,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -15,6 +16,8 @@ import (
 	"net/http"
 	"net/netip"
 	"path"
+	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -70,14 +73,18 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
 	entry := &logEntry{id: rand.Text()[:12]}
 	r = r.WithContext(context.WithValue(r.Context(), logKey{}, entry))
-	out := &recorder{ResponseWriter: w}
+	out := &recorder{ResponseWriter: w, stall: s.Limits.Stall}
+	out.deadline(time.Time{}) // that of the request before
 	out.Header().Set("Strict-Transport-Security", "max-age=63072000")
 	out.Header().Set("X-Content-Type-Options", "nosniff")
 	out.Header().Set("X-Request-Id", entry.id)
+	if len(r.TransferEncoding) > 0 { // there may have been a Content-Length besides, which a proxy may have gone by (RFC 9112 §6.1)
+		out.Header().Set("Connection", "close")
+	}
 	defer func() {
 		if fault := recover(); fault != nil {
-			s.Log.Error("panic", "request", entry.id, "fault", fault)
-			entry.err = fmt.Errorf("panic: %v", fault)
+			entry.err = panicked(fault)
+			s.Log.Error("panic", "request", entry.id, "error", entry.err, "stack", string(debug.Stack()))
 			failProblem(out, r, entry.err)
 		}
 		s.logRequest(r, out, entry, time.Since(start))
@@ -85,9 +92,21 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.answer(out, r, entry)
 }
 
+// panicked is the error of a panic. Of one that is not Go's own nobody knows what is in its text; the type, and the stack, say where it was.
+func panicked(fault any) error {
+	if known, ok := fault.(runtime.Error); ok {
+		return fmt.Errorf("panic: %w", known)
+	}
+	return fmt.Errorf("panic: a %T", fault)
+}
+
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, entry *logEntry) {
 	r.Body = s.timedBody(w, r)
-	route, ok := s.routes[path.Clean("/"+r.URL.Path)]
+	clean := path.Clean("/" + r.URL.Path)
+	route, ok := s.routes[clean]
+	if ok {
+		entry.path = clean
+	}
 	switch {
 	case !ok:
 		entry.err = foyer.Errorf(foyer.NotFound, "there is nothing at %s; the upload is at /addressbook/uploadcsv, the token at /auth/connect/token", r.URL.Path)
@@ -111,6 +130,7 @@ type methodError struct{ *failure }
 // logEntry is what a handler adds to its request's line in the log.
 type logEntry struct {
 	id     string
+	path   string // of the route; "": there is none, and what stands there may be anything
 	caller string
 	run    string
 	err    error
@@ -129,7 +149,7 @@ func logOf(r *http.Request) *logEntry {
 func (s *Server) logRequest(r *http.Request, w *recorder, entry *logEntry, took time.Duration) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
-		slog.String("request", entry.id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+		slog.String("request", entry.id), slog.String("method", methodName(r.Method)), slog.String("path", cmp.Or(r.URL.Path, "unknown")),
 		slog.Int("status", w.status), slog.Int64("ms", took.Milliseconds()), slog.String("from", s.clientAddress(r).String()),
 	}
 	if entry.caller != "" {
@@ -150,16 +170,32 @@ func (s *Server) logRequest(r *http.Request, w *recorder, entry *logEntry, took 
 	s.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 
-// recorder remembers the status of a reply.
+// methodName is a method for the log: one that is not known may be anything.
+func methodName(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "unknown"
+}
+
+// recorder remembers the status of a reply, and cuts who does not take it.
 type recorder struct {
 	http.ResponseWriter
 	status int
+	stall  time.Duration
+}
+
+// deadline sets until when the reply must be taken; the zero time: no matter when. Over HTTP/2 a client can hold it up without a limit, by a window of nothing.
+func (w *recorder) deadline(at time.Time) {
+	http.NewResponseController(w.ResponseWriter).SetWriteDeadline(at) // what cannot be timed is a test's
 }
 
 // WriteHeader notes and sends the status.
 func (w *recorder) WriteHeader(status int) {
 	if w.status == 0 {
 		w.status = status
+		w.deadline(time.Now().Add(w.stall))
 	}
 	w.ResponseWriter.WriteHeader(status)
 }
@@ -167,7 +203,7 @@ func (w *recorder) WriteHeader(status int) {
 // Write sends a part of the reply.
 func (w *recorder) Write(p []byte) (int, error) {
 	if w.status == 0 {
-		w.status = http.StatusOK
+		w.WriteHeader(http.StatusOK)
 	}
 	return w.ResponseWriter.Write(p)
 }
@@ -185,13 +221,24 @@ func (s *Server) clientAddress(r *http.Request) netip.Addr {
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
 	for i := len(hops) - 1; i >= 0 && s.trusted(address); i-- {
-		hop, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		hop, err := parseHop(strings.TrimSpace(hops[i]))
 		if err != nil {
 			break
 		}
 		address = hop.Unmap()
 	}
 	return address
+}
+
+// parseHop reads an address as proxies write it: alone, in brackets, or with a port.
+func parseHop(text string) (netip.Addr, error) {
+	if hop, err := netip.ParseAddrPort(text); err == nil {
+		return hop.Addr(), nil
+	}
+	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
+		text = strings.TrimSuffix(inner, "]")
+	}
+	return netip.ParseAddr(text)
 }
 
 func (s *Server) trusted(address netip.Addr) bool {
@@ -235,13 +282,16 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	return nil
 }
 
-// handshakeHints adds to the log of a handshake that failed for TLS 1.0 or 1.1 what the customer has to do.
+// handshakeHints adds to the log of a handshake that failed for TLS 1.0 or 1.1 what the customer has to do, and leaves out what a client said that speaks no HTTP/2.
 type handshakeHints struct{ slog.Handler }
 
 // Handle passes a record on, with a hint where it is about an old version of TLS.
 func (h handshakeHints) Handle(ctx context.Context, r slog.Record) error {
 	if strings.Contains(r.Message, "unsupported versions") {
 		r.AddAttrs(slog.String("hint", "the client offered no TLS 1.2: on an old Windows the script must set [System.Net.ServicePointManager]::SecurityProtocol to Tls12 before its first call"))
+	}
+	if before, _, said := strings.Cut(r.Message, "bogus greeting"); said {
+		r = slog.NewRecord(r.Time, r.Level, before+"bogus greeting", r.PC)
 	}
 	return h.Handler.Handle(ctx, r)
 }

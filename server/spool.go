@@ -9,6 +9,7 @@ import (
 	"io"
 	"mime"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"os"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 
 	"foyer"
 	"foyer/csvfile"
+	"foyer/oauth"
 )
 
 // spool holds an uploaded file until it is applied: in memory while it is small, else in a file that has no name any more, so
@@ -95,11 +97,11 @@ var bodyTypes = map[string]bool{
 // receive reads the uploaded file to its end. A file that is cut short, compressed, too large, or not there is an error.
 func (s *Server) receive(r *http.Request) (*spool, error) {
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return nil, foyer.Errorf(foyer.Unsupported, "the body is compressed (%s); send the CSV as it is", coding)
+		return nil, foyer.Errorf(foyer.Unsupported, "the body is compressed (%s); send the CSV as it is", oauth.Redact(coding))
 	}
 	kind, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil && r.Header.Get("Content-Type") != "" {
-		return nil, foyer.Errorf(foyer.Unsupported, "the Content-Type %q cannot be read; send multipart/form-data or text/csv", r.Header.Get("Content-Type"))
+		return nil, foyer.Errorf(foyer.Unsupported, "the Content-Type %q cannot be read; send multipart/form-data or text/csv", oauth.Redact(r.Header.Get("Content-Type")))
 	}
 	out := newSpool(s.SpoolDir, s.Limits.Body)
 	switch {
@@ -108,7 +110,7 @@ func (s *Server) receive(r *http.Request) (*spool, error) {
 	case bodyTypes[kind]:
 		_, err = io.Copy(out, r.Body)
 	default:
-		err = foyer.Errorf(foyer.Unsupported, "the Content-Type %q is not read here; send multipart/form-data or text/csv", kind)
+		err = foyer.Errorf(foyer.Unsupported, "the Content-Type %q is not read here; send multipart/form-data or text/csv", oauth.Redact(kind))
 	}
 	if err == nil {
 		err = out.sniffer.Err()
@@ -187,7 +189,15 @@ func bodyError(err error) error {
 	if _, ok := errors.AsType[*foyer.Error](err); ok {
 		return err
 	}
-	return foyer.Errorf(foyer.Malformed, "the body was cut short: the upload did not arrive whole; nothing was changed, send it again").Because(err)
+	return foyer.Errorf(foyer.Malformed, "the body was cut short: the upload did not arrive whole; nothing was changed, send it again").Because(unquoted(err))
+}
+
+// unquoted is an error of reading a body, without the line of it that the parsers quote: it may be anybody's.
+func unquoted(err error) error {
+	if _, network := errors.AsType[net.Error](err); network || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+		return err
+	}
+	return fmt.Errorf("the body cannot be read: a %T", err)
 }
 
 // drainLimit bounds what is read of a body that is refused, and drainTime how long. A client like .NET's or Mono's that is answered before it

@@ -75,9 +75,13 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) client(r *http.Request) (url.Values, oauth.Client, error) {
 	c := oauth.Client{From: s.clientAddress(r), Agent: r.UserAgent()}
 	if r.URL.RawQuery != "" {
-		drain(r)
 		leaked := c
-		leaked.ID, leaked.Secret = strings.TrimSpace(r.URL.Query().Get("client_id")), strings.TrimSpace(r.URL.Query().Get("client_secret"))
+		_, leaked.ID, _, _ = credentials(r)
+		drain(r)
+		if r.URL.Query().Has("client_id") {
+			leaked.ID = strings.TrimSpace(r.URL.Query().Get("client_id"))
+		}
+		leaked.Secret = strings.TrimSpace(r.URL.Query().Get("client_secret"))
 		s.Authority.Leaked(r.Context(), leaked)
 		return nil, c, foyer.Errorf(foyer.Malformed, "send the parameters in the body, not in the URL: URLs end up in logs (RFC 6749 section 2.3.1). A secret that was sent so is to be replaced: foyer key rotate")
 	}

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"foyer"
 	"foyer/csvfile"
@@ -31,7 +30,7 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	}
 	entry := logOf(r)
 	entry.caller = caller.Name
-	if wait := s.uploads.take(caller.Key, s.Limits.Uploads, time.Now()); wait > 0 {
+	if wait := s.uploads.take(caller.Key, s.Limits.Uploads, s.Store.Now()); wait > 0 {
 		drain(r)
 		return &foyer.Error{Kind: foyer.Limited, Message: fmt.Sprintf("this key has sent %d files within a minute; wait, a file a day is what is recommended", s.Limits.Uploads), RetryAfter: wait}
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -13,6 +14,12 @@ import (
 func runAlert(kind foyer.AlertKind, o foyer.Org, source foyer.Source, r *foyer.Run) foyer.Alert {
 	a := sourceAlert(kind, source, r.ID, r.Finished)
 	reason := strings.TrimSuffix(withoutRows(r.Message), "; nothing was changed")
+	if kind == foyer.AlertRefused {
+		if r.Refusal != nil && r.Refusal.Column != "" {
+			reason = strings.Replace(reason, ", column "+r.Refusal.Column+":", ":", 1)
+		}
+		reason = withoutValues(reason)
+	}
 	show := fmt.Sprintf("foyer run show --org %s %v", o.Slug, r.ID)
 	switch kind {
 	case foyer.AlertHeld:
@@ -132,6 +139,12 @@ func withoutRows(message string) string {
 	}
 	return strings.TrimRight(message, " ;.")
 }
+
+// quotedValue is what a message quotes of a file: a header, which is a person where the header line is missing, or a cell.
+var quotedValue = regexp.MustCompile(`"(\\.|[^"\\])*"`)
+
+// withoutValues leaves out of a refusal what it quotes of the file, for the same reason.
+func withoutValues(message string) string { return quotedValue.ReplaceAllString(message, `"…"`) }
 
 // sharedText says what most of those have in common whom a held run would take away.
 func sharedText(hold *foyer.Hold) (text string) {

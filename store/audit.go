@@ -33,6 +33,22 @@ func (s *Store) audit(t *txn, caller foyer.Caller, org foyer.OrgID, act, target,
 	return t.exec(move, org, a.Seq, a.MAC, s.headSeal(org, a.Seq, a.MAC))
 }
 
+// auditAll notes an act that concerns every organization.
+func (s *Store) auditAll(ctx context.Context, caller foyer.Caller, act string) error {
+	return s.transact(ctx, "note it in the audit", func(t *txn) error {
+		orgs, err := readOrgs(t, `ORDER BY id`)
+		if err != nil {
+			return err
+		}
+		for _, org := range orgs {
+			if err := s.audit(t, caller, org.ID, act, "", ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // auditHead is the last row of an organization's audit.
 type auditHead struct {
 	seq  int64

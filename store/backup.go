@@ -9,7 +9,8 @@ import (
 	"foyer"
 )
 
-// Backup copies the database as it is at one moment into a new file, which only its owner can read. Syncs go on meanwhile. foyer.Conflict where the file exists.
+// Backup copies the database as it is at one moment into a new file, which only its owner can read. Syncs go on meanwhile. foyer.Conflict where the file exists. It is noted in the
+// audit of every organization, after which the copy is there to be used; it is removed where that fails.
 func (s *Store) Backup(ctx context.Context, caller foyer.Caller, path string) error {
 	if err := caller.May(foyer.Operate, ""); err != nil {
 		return err
@@ -37,9 +38,17 @@ func (s *Store) Backup(ctx context.Context, caller foyer.Caller, path string) er
 		os.Remove(path)
 		return busy("copy the database", err)
 	}
-	copied, err := os.OpenFile(path, os.O_RDWR, 0o600)
+	err = errors.Join(syncFile(path), s.auditAll(ctx, caller, "store.backup"))
+	if err != nil {
+		os.Remove(path)
+	}
+	return err
+}
+
+func syncFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0o600)
 	if err != nil {
 		return err
 	}
-	return errors.Join(copied.Sync(), copied.Close())
+	return errors.Join(f.Sync(), f.Close())
 }

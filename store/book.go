@@ -211,6 +211,7 @@ func (s *Store) Update(ctx context.Context, caller foyer.Caller, act Act, fn fun
 	if err := mayAct(caller, act); err != nil {
 		return err
 	}
+	s.hideToken(&act)
 	release, err := s.locks.take(ctx, act.Org)
 	if err != nil {
 		return err
@@ -345,7 +346,7 @@ func (s *Store) apply(t *txn, caller foyer.Caller, act Act, b *Book, d *Delta) e
 		}
 	}
 	d.Run.Finished, d.Run.Book = s.clock(), version
-	if err := s.conclude(t, org, d); err != nil {
+	if err := s.conclude(t, caller, org, d); err != nil {
 		return err
 	}
 	if wrote || d.Run.Status == foyer.Held || d.Decided != nil || len(d.End) > 0 {
@@ -416,7 +417,7 @@ func noteEntries(writes iter.Seq2[*Write, error], ids *[]foyer.EntryID) iter.Seq
 }
 
 // conclude stores the run of a delta, and what becomes of other runs and of sources with it.
-func (s *Store) conclude(t *txn, org foyer.OrgID, d *Delta) error {
+func (s *Store) conclude(t *txn, caller foyer.Caller, org foyer.OrgID, d *Delta) error {
 	run := d.Run
 	if d.Decided != nil {
 		held, err := readRun(t, org, *d.Decided)
@@ -432,7 +433,7 @@ func (s *Store) conclude(t *txn, org foyer.OrgID, d *Delta) error {
 		}
 	}
 	if run.Source != 0 && (run.Kind == foyer.Sync || run.Kind == foyer.End) {
-		if err := s.supersede(t, org, run); err != nil {
+		if err := s.supersede(t, caller, org, run); err != nil {
 			return err
 		}
 	}

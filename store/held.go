@@ -398,7 +398,7 @@ func (s *Store) endHeld(t *txn, org foyer.OrgID, run *foyer.Run, by string) erro
 }
 
 // supersede ends the held runs of a source that delivered anew (R22). The held end of a source waits on: it is no delivery.
-func (s *Store) supersede(t *txn, org foyer.OrgID, by *foyer.Run) error {
+func (s *Store) supersede(t *txn, caller foyer.Caller, org foyer.OrgID, by *foyer.Run) error {
 	held, err := readRuns(t, `WHERE org = $1 AND source = $2 AND status = 'held' AND kind = $3`, org, by.Source, by.Kind)
 	if err != nil {
 		return err
@@ -406,6 +406,9 @@ func (s *Store) supersede(t *txn, org foyer.OrgID, by *foyer.Run) error {
 	for _, run := range held {
 		run.Status = foyer.Superseded
 		if err := s.endHeld(t, org, run, by.ID.String()); err != nil {
+			return err
+		}
+		if err := s.audit(t, caller, org, "run.supersede", run.ID.String(), "by="+by.ID.String()); err != nil {
 			return err
 		}
 	}

@@ -2,7 +2,10 @@ package store
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"time"
 
@@ -11,7 +14,7 @@ import (
 
 // Request names the request that asks for an act, so that it is carried out once however often it is sent.
 type Request struct {
-	Token  string // the Idempotency-Key; empty: every request counts as new
+	Token  string // the Idempotency-Key; empty: every request counts as new. What is stored of it is a keyed hash
 	Digest []byte // SHA-256 of what is asked for
 }
 
@@ -24,6 +27,15 @@ type AnsweredError struct{ Run *foyer.Run }
 // Error implements error.
 func (e *AnsweredError) Error() string {
 	return "this request was answered before, by " + e.Run.ID.String()
+}
+
+// hideToken replaces the token of a request by what is stored of it: clients may put anything into it.
+func (s *Store) hideToken(act *Act) {
+	if act.Request.Token != "" {
+		mac := hmac.New(sha256.New, s.vault.Key("request"))
+		mac.Write([]byte(string(act.Org) + "\x00" + act.Request.Token))
+		act.Request.Token = hex.EncodeToString(mac.Sum(nil))
+	}
 }
 
 // seenBefore fails where the request of an act was answered before: with an AnsweredError, or where something else was asked for under the same

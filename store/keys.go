@@ -339,13 +339,21 @@ func (s *Store) TouchKey(ctx context.Context, org foyer.OrgID, u Use) error {
 	})
 }
 
-// RevokeToken ends a token, named by its MAC, before its time.
-func (s *Store) RevokeToken(ctx context.Context, org foyer.OrgID, mac []byte, expires time.Time) error {
+// RevokeToken ends a token of the caller's key, named by its MAC, before its time. One that was ended so before stays as it is. foyer.Forbidden where the caller is no key.
+func (s *Store) RevokeToken(ctx context.Context, caller foyer.Caller, mac []byte, expires time.Time) error {
+	org := caller.Org
+	if caller.Key == "" || org == "" {
+		return foyer.Errorf(foyer.Forbidden, "only a key can revoke its token")
+	}
 	return s.transact(ctx, "revoke the token", func(t *txn) error {
 		if err := t.exec(`DELETE FROM revoked_token WHERE org = $1 AND expires_at < $2`, org, millis(t.now)); err != nil {
 			return err
 		}
-		return t.exec(`INSERT INTO revoked_token (org, mac, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, org, mac, millis(expires))
+		revoked, err := t.count(`INSERT INTO revoked_token (org, mac, expires_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING`, org, mac, millis(expires))
+		if err != nil || revoked == 0 {
+			return err
+		}
+		return s.audit(t, caller, org, "token.revoke", string(caller.Key), "")
 	})
 }
 

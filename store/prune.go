@@ -12,7 +12,7 @@ import (
 // keepAlerts is how long alerts that are over are listed.
 const keepAlerts = 400 * 24 * time.Hour
 
-// Prune deletes what is older than it is kept: changes, after which their runs cannot be undone any more (R25); alerts that are over; answered requests. Runs stay.
+// Prune deletes what is older than it is kept: changes, after which their runs cannot be undone any more (R25); alerts that are over; answered requests; counts of tokens. Runs stay.
 // It goes through all organizations, one transaction each, so that none waits long for another.
 func (s *Store) Prune(ctx context.Context, caller foyer.Caller, keep time.Duration) error {
 	orgs, err := s.Orgs(ctx, caller)
@@ -35,8 +35,9 @@ func (s *Store) prune(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 		if err := t.get(last, []any{org, millis(now.Add(-keep))}, &old); err != nil {
 			return err
 		}
-		const wasteful = `SELECT 1 WHERE EXISTS (SELECT 1 FROM idempotency WHERE org = $1 AND created_at <= $2) OR EXISTS (SELECT 1 FROM alert WHERE org = $1 AND closed_at > 0 AND closed_at < $3)`
-		err := t.get(wasteful, []any{org, millis(now.Add(-requestLife)), millis(now.Add(-keepAlerts))}, &waste)
+		const wasteful = `SELECT 1 WHERE EXISTS (SELECT 1 FROM idempotency WHERE org = $1 AND created_at <= $2) OR EXISTS (SELECT 1 FROM alert WHERE org = $1 AND closed_at > 0 AND closed_at < $3)
+			OR EXISTS (SELECT 1 FROM token_count WHERE org = $1 AND minute < $4)`
+		err := t.get(wasteful, []any{org, millis(now.Add(-requestLife)), millis(now.Add(-keepAlerts)), minuteOf(now.Add(-keepCounts))}, &waste)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -50,7 +51,7 @@ func (s *Store) prune(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 			t.exec(`DELETE FROM change_chunk WHERE org = $1 AND run <= $2`, org, old),
 			t.exec(`DELETE FROM redo_watch WHERE org = $1 AND undo <= $2`, org, old),
 			t.exec(`DELETE FROM idempotency WHERE org = $1 AND created_at <= $2`, org, millis(now.Add(-requestLife))),
-			t.exec(`DELETE FROM token_count WHERE org = $1 AND minute < $2`, org, now.Add(-keepCounts).Unix()/60),
+			t.exec(`DELETE FROM token_count WHERE org = $1 AND minute < $2`, org, minuteOf(now.Add(-keepCounts))),
 			t.exec(`DELETE FROM alert WHERE org = $1 AND closed_at > 0 AND closed_at < $2`, org, millis(now.Add(-keepAlerts))),
 		)
 		if err != nil || old == 0 {

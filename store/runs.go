@@ -143,6 +143,7 @@ func (s *Store) RecordRun(ctx context.Context, caller foyer.Caller, act Act, r *
 	if err := mayAct(caller, act); err != nil {
 		return err
 	}
+	s.hideToken(&act)
 	return s.transact(ctx, "record the run", func(t *txn) (err error) {
 		if err := seenBefore(t, caller, act); err != nil {
 			return err

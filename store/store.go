@@ -111,6 +111,7 @@ func dsn(path, key, value string) string {
 	q := url.Values{"_pragma": {
 		"busy_timeout(" + fmt.Sprint(busyTimeout.Milliseconds()) + ")", "journal_mode(WAL)", "synchronous(FULL)",
 		"cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(ON)", "wal_autocheckpoint(0)",
+		"recursive_triggers(1)", // or REPLACE would delete rows of the audit past its triggers
 	}}
 	q.Add(key, value)
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()

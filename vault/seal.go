@@ -16,7 +16,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // sealVersion stands before what is sealed, so that another way of sealing can be told from this one. The number of the key follows.
@@ -27,12 +26,11 @@ const maxKeys = 255
 
 // keyring holds the keys under which is sealed what must be read back: 32 random bytes each, by number. The highest seals, all open.
 //
-// They are in FOYER_AT_REST ("1:HEX 2:HEX"), or in the file keys/at-rest of the data folder, a line "1 HEX" each, which is read again once it changed: a key that one
+// They are in FOYER_AT_REST ("1:HEX 2:HEX"), or in the file keys/at-rest of the data folder, a line "1 HEX" each, which is read at each use: a key that one
 // process adds is known to the others.
 type keyring struct {
 	mu     sync.Mutex
 	path   string // "": the keys are given
-	read   time.Time
 	keys   map[int][]byte
 	newest int
 }
@@ -69,7 +67,7 @@ func newKey() string {
 	return hex.EncodeToString(key)
 }
 
-// load reads the file where it changed since it was read.
+// load reads the file. It is small, and no time or number of it tells for sure that it is the one that was read before.
 func (r *keyring) load() error {
 	if r.path == "" {
 		return nil
@@ -77,9 +75,6 @@ func (r *keyring) load() error {
 	info, err := os.Stat(r.path)
 	if err != nil {
 		return fmt.Errorf("read the keys at rest: %w", err)
-	}
-	if r.keys != nil && info.ModTime().Equal(r.read) {
-		return nil
 	}
 	if err := checkMode(r.path, info); err != nil {
 		return err
@@ -92,7 +87,7 @@ func (r *keyring) load() error {
 	if err != nil {
 		return fmt.Errorf("%s is damaged: %w; restore it from a backup", r.path, err)
 	}
-	r.keys, r.newest, r.read = fresh.keys, fresh.newest, info.ModTime()
+	r.keys, r.newest = fresh.keys, fresh.newest
 	return nil
 }
 
@@ -199,7 +194,7 @@ func (v *Vault) Seal(identity string, plain []byte) ([]byte, error) {
 
 // Open decrypts what Seal encrypted for the same identity. It fails on anything that was altered or moved.
 func (v *Vault) Open(identity string, sealed []byte) ([]byte, error) {
-	if len(sealed) < 2 || sealed[0] != sealVersion {
+	if len(sealed) < 2 || sealed[0] != sealVersion || sealed[1] == 0 {
 		return nil, errors.New("sealed in a way that this version does not know")
 	}
 	_, key, err := v.ring.get(int(sealed[1]))

@@ -1,0 +1,141 @@
+package store_test
+
+import (
+	"bytes"
+	"database/sql"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	_ "modernc.org/sqlite"
+
+	"foyer"
+	"foyer/foyertest"
+	"foyer/reconcile"
+	"foyer/store"
+)
+
+// world is an installation with something in it of everything that can be acted on: Acme has people, a contact, somebody who was erased, a held run (R-3), a key that has ended, and alerts; Other is another
+// organization.
+type world struct {
+	*foyertest.Foyer
+	t     *testing.T
+	other foyer.Org
+	ended foyer.KeyID
+	spare foyer.KeyID
+	made  int // of what needs a new name each time
+}
+
+// people is a file of n people.
+func people(n int) string {
+	var b strings.Builder
+	b.WriteString("EMAIL,TITLE\n")
+	for i := range n {
+		fmt.Fprintf(&b, "p%d@test.com,Clerk\n", i)
+	}
+	return b.String()
+}
+
+func startWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{Foyer: foyertest.Start(t), t: t}
+	w.other = w.NewOrg(t, "Other")
+	w.spare = foyer.KeyID(w.NewKey(t, w.Org, store.NewKey{}).ClientID)
+	w.ended = foyer.KeyID(w.NewKey(t, w.Org, store.NewKey{}).ClientID)
+	w.must(w.Store.RevokeKey(t.Context(), w.Operator, w.Org.ID, w.ended))
+	_, err := w.Store.AddContact(t.Context(), w.Operator, w.Org.ID, foyer.Contact{Email: "it@acme.example"})
+	w.must(err)
+	w.Upload(t, people(20))
+	_, err = w.Store.Erase(t.Context(), w.Operator, w.Org.ID, 0, "p19@test.com")
+	w.must(err)
+	if reply := w.Upload(t, people(6)); reply.Status != http.StatusAccepted {
+		t.Fatalf("nothing was held: %d %s", reply.Status, reply.Body)
+	}
+	_, err = reconcile.Add(t.Context(), w.Store, w.Operator, w.Org.ID, reconcile.Edit{Values: map[foyer.Field]string{foyer.Email: "hand@test.com"}})
+	w.must(err)
+	w.Authority.Close() // the use of the key is noted behind the request's back
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// next returns a name that nothing has yet.
+func (w *world) next() string {
+	w.made++
+	return fmt.Sprint("New ", w.made)
+}
+
+// key is a caller with a key of an organization.
+func (w *world) key(org foyer.OrgID, id foyer.KeyID, scopes foyer.Scopes) foyer.Caller {
+	return foyer.KeyCaller(org, &foyer.Key{ID: id, Source: 1, Scopes: scopes}, 1, scopes, w.Operator.Address)
+}
+
+// callers are all kinds of callers of Acme's book.
+func (w *world) callers() map[string]foyer.Caller {
+	mine := foyer.KeyID(w.Script.ClientID)
+	all := foyer.ScopeRead | foyer.ScopeSync
+	return map[string]foyer.Caller{
+		"nobody": {}, "read": w.key(w.Org.ID, mine, foyer.ScopeRead), "sync": w.key(w.Org.ID, mine, foyer.ScopeSync), "other": w.key(w.other.ID, mine, all), "operator": w.Operator,
+	}
+}
+
+// open opens the database beside the store.
+func (w *world) open() *sql.DB {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", w.Dir+"/foyer.db")
+	w.must(err)
+	w.t.Cleanup(func() { db.Close() })
+	return db
+}
+
+// state returns all that is in the database, but for what is to be left out.
+func (w *world) state(but ...string) string {
+	w.t.Helper()
+	db := w.open()
+	defer db.Close()
+	var out strings.Builder
+	for _, table := range w.column(db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`) {
+		if slices.Contains(but, table) {
+			continue
+		}
+		fmt.Fprintf(&out, "%s\n%s\n", table, strings.Join(w.column(db, `SELECT * FROM `+table), "\n"))
+	}
+	return out.String()
+}
+
+// column returns the rows of a query, each as one text.
+func (w *world) column(db *sql.DB, query string) (texts []string) {
+	w.t.Helper()
+	rows, err := db.Query(query)
+	w.must(err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	w.must(err)
+	for rows.Next() {
+		values, into := make([][]byte, len(columns)), make([]any, len(columns))
+		for i := range values {
+			into[i] = &values[i]
+		}
+		w.must(rows.Scan(into...))
+		texts = append(texts, string(bytes.Join(values, []byte("|"))))
+	}
+	w.must(rows.Err())
+	return texts
+}
+
+// audit returns the acts noted of Acme, or of an organization.
+func (w *world) audit(org foyer.OrgID) (all []foyer.Audit) {
+	w.t.Helper()
+	w.must(w.Store.Audit(w.t.Context(), w.Operator, org, func(a *foyer.Audit) error {
+		all = append(all, *a)
+		return nil
+	}))
+	return all
+}
