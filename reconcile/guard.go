@@ -31,7 +31,7 @@ type toll struct {
 	watched   []foyer.RunID            // undos that must not be done again unnoticed (R25)
 	book      *store.Book              // in which they are looked up
 	err       error                    // a look-up failed
-	removed   map[string][]foyer.RunID // emails of added entries that undos removed
+	removed   map[string][]removed     // emails of added entries that undos removed
 }
 
 // vanished is someone whom absence disabled.
@@ -40,6 +40,12 @@ type vanished struct {
 	email  string
 	sites  []foyer.SiteID
 	phones [2]string
+}
+
+// removed is an entry that an undo removed.
+type removed struct {
+	undo  foyer.RunID
+	entry foyer.EntryID
 }
 
 // moved is someone who is enabled after a run, and was not or was elsewhere before.
@@ -68,13 +74,13 @@ func (t *toll) watch(b *store.Book, source foyer.SourceID) error {
 	if err != nil || len(watches) == 0 {
 		return err
 	}
-	t.book, t.removed = b, map[string][]foyer.RunID{}
+	t.book, t.removed = b, map[string][]removed{}
 	for _, w := range watches {
 		t.watched = append(t.watched, w.Undo)
 		t.spent[w.Undo] = w.Spent
 		err := b.RemovedBy(w.Undo, func(c *foyer.Change) error {
 			for _, email := range c.Emails {
-				t.removed[email.Key] = append(t.removed[email.Key], w.Undo)
+				t.removed[email.Key] = append(t.removed[email.Key], removed{w.Undo, c.Entry})
 			}
 			return nil
 		})
@@ -166,18 +172,27 @@ func (t *toll) noteRedo(w *store.Write) bool {
 		return false
 	}
 	var undos []foyer.RunID
+	add := func(undo foyer.RunID, entry foyer.EntryID) {
+		back, err := t.backAgain(undo, entry)
+		t.err = errors.Join(t.err, err)
+		if !back {
+			undos = append(undos, undo)
+		}
+	}
 	if w.Change.Added {
-		undos = t.removed[w.Key]
+		gone := t.removed[w.Key]
 		for _, email := range w.Emails {
-			undos = slices.Concat(undos, t.removed[email.Key])
+			gone = slices.Concat(gone, t.removed[email.Key])
+		}
+		for _, r := range gone {
+			add(r.undo, r.entry)
 		}
 	}
 	for _, undo := range t.watched {
 		undone, err := t.book.ChangeOf(undo, w.ID)
-		if err != nil {
-			t.err = errors.Join(t.err, err)
-		} else if undone != nil && redoes(w.Change, undone) {
-			undos = append(undos, undo)
+		t.err = errors.Join(t.err, err)
+		if undone != nil && redoes(w.Change, undone) {
+			add(undo, w.ID)
 		}
 	}
 	for _, undo := range undos {
@@ -190,6 +205,18 @@ func (t *toll) noteRedo(w *store.Write) bool {
 		t.again++
 	}
 	return len(undos) > 0
+}
+
+// backAgain tells whether an undo of the undo put the entry back: then it is a person who did again what was undone.
+func (t *toll) backAgain(undo foyer.RunID, entry foyer.EntryID) (bool, error) {
+	undos, err := t.book.UndosOf(undo)
+	for _, id := range undos {
+		c, err := t.book.ChangeOf(id, entry)
+		if err != nil || c != nil {
+			return c != nil, err
+		}
+	}
+	return false, err
 }
 
 // unasked returns the watched undos that are done again though nobody was asked, and for how many entries at most: those for which no run was held before; on approval

@@ -52,7 +52,15 @@ func (m *model) unasked(s *modelSync, approved *modelAct) (undos []*modelAct) {
 
 // redoes tells whether a sync would do again what an undo of one of its source's put back.
 func (s *modelSync) redoes(undo *modelAct) bool {
-	return undo.source == s.src.id && undo.redoneBy(s.before, s.after)
+	back := map[int]bool{}
+	for _, act := range s.model.acts {
+		if act.of == undo && act.kind == foyer.Undo && act.status == foyer.Applied {
+			for x := range act.changes {
+				back[act.about(x)] = true
+			}
+		}
+	}
+	return undo.source == s.src.id && undo.redoneBy(s.before, s.after, back)
 }
 
 // reject ends a held run. The next that would do again what it would have is held again (R25).

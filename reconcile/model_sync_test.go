@@ -171,7 +171,7 @@ func (s *modelSync) watch() {
 	s.count()
 	s.hold = s.tripped()
 	for _, undo := range s.watches {
-		if undo.source == s.src.id && undo.redoneBy(s.before, s.after) {
+		if s.redoes(undo) {
 			s.hold = true
 		}
 	}

@@ -348,7 +348,8 @@ func (m *model) restorable(act *modelAct, who int) map[aspect]bool {
 			}
 		}
 	}
-	if there != (modelChange{}) && len(touched) > 0 {
+	gone := who > 0 && !m.book.who(who).there && there.before != true
+	if gone || there != (modelChange{}) && len(touched) > 0 {
 		return nil
 	}
 	for x := range back {
@@ -361,19 +362,21 @@ func (m *model) restorable(act *modelAct, who int) map[aspect]bool {
 }
 
 // redoneBy tells whether a run would do again something that the undo put back, and that a person sees: a value, who can be asked for, and
-// where, or who is in the book (R25).
-func (a *modelAct) redoneBy(before, after *modelBook) bool {
+// where, or who is in the book (R25). back are those whom an undo of the undo put back.
+func (a *modelAct) redoneBy(before, after *modelBook, back map[int]bool) bool {
 	for who := 1; who <= len(after.people); who++ {
 		is := after.who(who)
 		if who > len(before.people) {
 			for gone := range a.before.people {
-				if p := &a.before.people[gone]; p.there && !a.after.people[gone].there && a.before.current(gone+1) == after.current(who) {
+				p := &a.before.people[gone]
+				if p.there && !a.after.people[gone].there && !back[gone+1] && a.before.current(gone+1) == after.current(who) {
 					return true
 				}
 			}
 			continue
 		}
-		if was := before.who(who); was.there && is.there && who <= len(a.before.people) && redoes(was, is, a.before.who(who), a.after.who(who)) {
+		was := before.who(who)
+		if was.there && is.there && !back[who] && who <= len(a.before.people) && redoes(was, is, a.before.who(who), a.after.who(who)) {
 			return true
 		}
 	}
