@@ -30,7 +30,7 @@ const maxKeys = 255
 // process adds is known to the others.
 type keyring struct {
 	mu     sync.Mutex
-	path   string      // "": the keys are given
+	path   string // "": the keys are given
 	keys   map[int][]byte
 	newest int
 }
