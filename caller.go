@@ -71,12 +71,14 @@ var rightNames = [...]string{"read the address book", "sync", "edit entries", "d
 // The zero Caller may do nothing.
 type Caller struct {
 	operator bool
+	role     Role   // of a person
 	Name     string // "key fk_…", "operator root": the actor in runs and audit
 	Org      OrgID  // of a key: its organization, and no other
 	Key      KeyID
 	Secret   int      // the number of the key's secret that was presented
 	Source   SourceID // of a key: its source, and no other
 	Scopes   Scopes
+	Sites    []SiteID   // of a site administrator: theirs
 	Address  netip.Addr // invalid: this machine's command line
 }
 
@@ -88,6 +90,56 @@ func KeyCaller(org OrgID, k *Key, secret int, scopes Scopes, from netip.Addr) Ca
 	return Caller{Name: "key " + string(k.ID), Org: org, Key: k.ID, Secret: secret, Source: k.Source, Scopes: scopes & k.Scopes, Address: from}
 }
 
+// Role is what a signed-in person is to an organization.
+type Role uint8
+
+// The roles.
+const (
+	NoRole               Role = iota
+	Viewer                    // reads the book and its runs
+	SiteAdministrator         // and edits the entries of own sites by hand
+	AccountAdministrator      // and edits all, decides on runs, and administers the organization
+)
+
+// rights returns what a role may do.
+func (r Role) rights() []Right {
+	switch r {
+	case Viewer:
+		return []Right{ReadBook}
+	case SiteAdministrator:
+		return []Right{ReadBook, EditBook}
+	case AccountAdministrator:
+		return []Right{ReadBook, EditBook, SyncBook, DecideRuns, Administer}
+	}
+	return nil
+}
+
+// PersonCaller is a person who is signed in, with a role in one organization. Sites are those of a site administrator.
+func PersonCaller(name string, org OrgID, role Role, sites []SiteID, from netip.Addr) Caller {
+	return Caller{role: role, Name: "person " + name, Org: org, Sites: sites, Address: from}
+}
+
+// MayEditAt returns nil when the caller may edit an entry at those sites by hand: a site administrator only one that is at an own site.
+func (c Caller) MayEditAt(sites []SiteID) error {
+	if c.role != SiteAdministrator || slices.ContainsFunc(sites, func(s SiteID) bool { return slices.Contains(c.Sites, s) }) {
+		return nil
+	}
+	return Errorf(Forbidden, "this entry is at none of your sites")
+}
+
+// MayMove returns nil when the caller may change the sites of an entry that are given by hand: a site administrator only own ones.
+func (c Caller) MayMove(before, after []SiteID) error {
+	if c.role != SiteAdministrator {
+		return nil
+	}
+	for _, site := range slices.Concat(before, after) {
+		if slices.Contains(before, site) != slices.Contains(after, site) && !slices.Contains(c.Sites, site) {
+			return Errorf(Forbidden, "%v is not one of your sites", site)
+		}
+	}
+	return nil
+}
+
 // May returns nil when the caller has the right in the organization; else an Error: NotFound where the organization is not the
 // caller's (a foreign one and one that does not exist read alike), Forbidden where it is.
 func (c Caller) May(right Right, org OrgID) error {
@@ -96,6 +148,12 @@ func (c Caller) May(right Right, org OrgID) error {
 	}
 	if org == "" || c.Org != org {
 		return Errorf(NotFound, "there is no such organization")
+	}
+	if c.role != NoRole {
+		if slices.Contains(c.role.rights(), right) {
+			return nil
+		}
+		return Errorf(Forbidden, "your role does not let you %s", rightNames[right])
 	}
 	if right == ReadBook && c.Scopes&ScopeRead != 0 || right == SyncBook && c.Scopes&ScopeSync != 0 {
 		return nil
@@ -108,7 +166,7 @@ func (c Caller) MaySync(org OrgID, source SourceID) error {
 	if err := c.May(SyncBook, org); err != nil {
 		return err
 	}
-	if !c.operator && c.Source != source {
+	if c.Key != "" && c.Source != source {
 		return Errorf(Forbidden, "this key delivers for another source")
 	}
 	return nil

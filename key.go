@@ -115,6 +115,20 @@ func (a *Allowed) Permits(address netip.Addr) bool {
 	return slices.ContainsFunc(a.Prefixes, func(p netip.Prefix) bool { return p.Contains(address) })
 }
 
+// ClientNetwork is the network that one client has: an address, of IPv6 the 64 bits that its provider gave it.
+func ClientNetwork(address netip.Addr) netip.Prefix {
+	address = address.Unmap().WithZone("")
+	bits := address.BitLen()
+	if address.Is6() {
+		bits = 64
+	}
+	network, err := address.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return network
+}
+
 // Texts returns the prefixes as they are written.
 func (a *Allowed) Texts() []string {
 	texts := []string{}

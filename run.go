@@ -23,6 +23,7 @@ type Run struct {
 	Book     int64     // the book's version right after the run
 	Of       RunID     // the run that this one undoes, or as whose approval it was applied; 0: none
 	Replays  RunID     // an earlier run that applied the same file, which is not the latest any more; 0: none
+	SameAs   RunID     // an earlier run of the source whose problems are this one's, and are kept there; 0: none
 	Hold     *Hold     // why it was held; nil: it was not
 	Refusal  *Refusal  // of a refused run
 	Redoes   RunID     // the undo whose work it does again, though that was held once; 0: none. Not stored, but said in Message

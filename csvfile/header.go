@@ -207,8 +207,7 @@ func (r *Reader) header(further map[string]target) error {
 			continue
 		}
 		if first, twice := seen[folded]; twice {
-			return s.refuse(foyer.Invalid, s.line, i, "the same header twice: %q is column %d and %q is column %d (case, spaces, _ and - do not count); "+
-				"remove or rename one", shorten(names[first]), first+1, shorten(name), i+1)
+			return r.sameHeader(first, i, further)
 		}
 		seen[folded] = i
 		switch c := lookup(folded, further); c.target {
@@ -222,27 +221,43 @@ func (r *Reader) header(further map[string]target) error {
 	}
 	slices.SortStableFunc(r.steps, func(a, b step) int { return cmp.Or(cmp.Compare(a.target, b.target), cmp.Compare(a.rank, b.rank)) })
 	if !r.has[foyer.Email] {
-		return r.noEmailColumn()
+		return r.noEmailColumn(further)
 	}
 	return nil
 }
 
-// noEmailColumn refuses a file without an email column: without one nobody in it can be told.
-func (r *Reader) noEmailColumn() error {
-	const most = 20
-	found := make([]string, 0, most)
-	hint := ""
-	for i, name := range r.scan.names {
-		if i < most {
-			found = append(found, fmt.Sprintf("%q", shorten(name)))
+// sameHeader refuses a file whose header names two columns alike. What may be a person's data, in a file without a header, is not quoted: a refusal is mailed.
+func (r *Reader) sameHeader(first, second int, further map[string]target) error {
+	s := r.scan
+	isEmail := func(name string) bool { return lookup(fold(name), further).target == target(foyer.Email) }
+	if lookup(fold(s.names[second]), further).target == unknown && !slices.ContainsFunc(s.names, isEmail) {
+		return s.refuse(foyer.Invalid, s.line, -1, "the same header twice: in column %d and in column %d (case, spaces, _ and - do not count); remove or rename one. "+
+			"It is none that is known, so the header line may be missing.", first+1, second+1)
+	}
+	return s.refuse(foyer.Invalid, s.line, second, "the same header twice: %q is column %d and %q is column %d (case, spaces, _ and - do not count); "+
+		"remove or rename one", shorten(s.names[first]), first+1, shorten(s.names[second]), second+1)
+}
+
+// noEmailColumn refuses a file without an email column: without one nobody in it can be told. It names the headers that are known, and only counts the others: without
+// a header they are a person's data, and a refusal is mailed.
+func (r *Reader) noEmailColumn(further map[string]target) error {
+	known, others, hint := []string{}, 0, ""
+	for _, name := range r.scan.names {
+		if lookup(fold(name), further).target == unknown {
+			others++
+		} else {
+			known = append(known, fmt.Sprintf("%q", shorten(name)))
 		}
 		if looksLikeEmail(name) {
 			hint = " The line holds an email address, so the header line may be missing."
 		}
 	}
-	if more := len(r.scan.names) - most; more > 0 {
-		found = append(found, fmt.Sprintf("and %d more", more))
+	headers := "the headers are " + strings.Join(known, ", ")
+	switch {
+	case len(known) == 0:
+		headers = "no header of the line is known"
+	case others > 0:
+		headers += fmt.Sprintf(", and %d that are not known", others)
 	}
-	return r.scan.refuse(foyer.Invalid, r.scan.line, -1, "there is no email column: the headers are %s. Name it %s, or map it in the settings of the source.%s",
-		strings.Join(found, ", "), acceptedEmail, hint)
+	return r.scan.refuse(foyer.Invalid, r.scan.line, -1, "there is no email column: %s. Name it %s, or map it in the settings of the source.%s", headers, acceptedEmail, hint)
 }

@@ -103,9 +103,13 @@ func TestHeaderIsRefused(t *testing.T) {
 	}{
 		{"no email column", "#TYPE x\nNAME;Phone\nRob;1\n", 2, "", `line 2: there is no email column: the headers are "NAME", "Phone". ` +
 			"Name it EMAIL, mail, Email Address, E-mail or userPrincipalName, or map it in the settings of the source."},
-		{"no header", "Rob,rob@b.c\nAnn,ann@b.c\n", 1, "", `line 1: there is no email column: the headers are "Rob", "rob@b.c". ` +
+		{"no header", "Rob,rob@b.c\nAnn,ann@b.c\n", 1, "", `line 1: there is no email column: no header of the line is known. ` +
 			"Name it EMAIL, mail, Email Address, E-mail or userPrincipalName, or map it in the settings of the source. " +
 			"The line holds an email address, so the header line may be missing."},
+		{"a header that is not known among others", "NAME,Ann,416-555-0177\n", 1, "", `line 1: there is no email column: the headers are "NAME", and 2 that are not known. ` +
+			"Name it EMAIL, mail, Email Address, E-mail or userPrincipalName, or map it in the settings of the source."},
+		{"no header, the same cell twice", "Ann,Ann,ann@b.c\n", 1, "", "line 1: the same header twice: in column 1 and in column 2 (case, spaces, _ and - do not count); remove or rename one. " +
+			"It is none that is known, so the header line may be missing."},
 		{"the same header twice", "EMAIL,First Name,TITLE,first_name\n", 1, "first_name", `line 1, column first_name: the same header twice: "First Name" is column 2 ` +
 			`and "first_name" is column 4 (case, spaces, _ and - do not count); remove or rename one`},
 		{"an unknown header twice", "EMAIL,x,X\n", 1, "X", `line 1, column X: the same header twice: "x" is column 2 ` +

@@ -110,13 +110,13 @@ func TestLongValuesAreShortenedInProblems(t *testing.T) {
 	}
 }
 
-func TestManyHeadersAreNotAllNamed(t *testing.T) {
-	var header []string
+func TestManyHeadersAreCounted(t *testing.T) {
+	header := []string{"NAME"}
 	for i := range 30 {
 		header = append(header, fmt.Sprintf("h%d", i))
 	}
 	_, err := open([]byte(strings.Join(header, "\t")), Options{})
-	if err == nil || !strings.Contains(err.Error(), `"h19", and 10 more. Name it`) {
+	if err == nil || !strings.Contains(err.Error(), `the headers are "NAME", and 30 that are not known. Name it`) {
 		t.Errorf("got %v", err)
 	}
 }

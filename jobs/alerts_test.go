@@ -416,3 +416,46 @@ func TestR27_ContactsAreTheOrganizationsOwn(t *testing.T) {
 	i.upload(t, good, 200)
 	i.told(t)
 }
+
+// TestR27_AlertsQuoteNobody holds that a file without a header brings nobody's data into an alert or a mail.
+func TestR27_AlertsQuoteNobody(t *testing.T) {
+	for name, file := range map[string]string{"no header": "ann.lee@x.ca,Ann Lee\nbob@x.ca,Bob\n", "a cell twice": "Ann Lee,Ann Lee,ann.lee@x.ca\n"} {
+		t.Run(name, func(t *testing.T) {
+			i := install(t)
+			i.Upload(t, file)
+			i.runner.Tick(t.Context())
+			said := ""
+			for _, a := range i.alerts(t, false) {
+				said += a.Title + a.Message + a.Cure
+			}
+			for _, m := range i.mail.Messages() {
+				said += m.Raw
+			}
+			if said == "" || strings.Contains(strings.ToLower(said), "ann") {
+				t.Errorf("it says %s", said)
+			}
+		})
+	}
+}
+
+// TestR28_AlertsForgetTheErased holds that nothing that an alert says names who was erased.
+func TestR28_AlertsForgetTheErased(t *testing.T) {
+	i := install(t)
+	i.Upload(t, "EMAIL,FIRSTNAME\nann.lee@x.ca,Ann\n")
+	sources, err := i.Store.Sources(t.Context(), i.Operator, i.Org.ID)
+	must(t, err)
+	source := sources[0].ID
+	must(t, i.Store.RecordRun(t.Context(), i.Operator, store.Act{Org: i.Org.ID, Right: foyer.SyncBook, Source: source},
+		&foyer.Run{Kind: foyer.Sync, Source: source, Status: foyer.Refused, Message: "cannot be read: ann.lee@x.ca"}))
+	_, err = i.Store.Erase(t.Context(), i.Operator, i.Org.ID, 0, "ann.lee@x.ca")
+	must(t, err)
+	alerts := i.alerts(t, true)
+	for _, a := range alerts {
+		if said := a.Title + a.Message + a.Cure + a.Ending; strings.Contains(said, "ann.lee") || !strings.Contains(said, "was erased") {
+			t.Errorf("it says %s", said)
+		}
+	}
+	if len(alerts) != 1 {
+		t.Errorf("there are %d alerts", len(alerts))
+	}
+}

@@ -39,7 +39,7 @@ func (f *failures) add(id string, from netip.Addr, now time.Time, limit int) tim
 	if f.counts == nil || f.minute != minute {
 		f.minute, f.counts = minute, map[failure]int{}
 	}
-	key := failure{id[:min(len(id), 64)], neighbourhood(from)}
+	key := failure{id[:min(len(id), 64)], foyer.ClientNetwork(from)}
 	if _, met := f.counts[key]; !met && len(f.counts) >= maxRemember {
 		key = failure{}
 	}
@@ -48,20 +48,6 @@ func (f *failures) add(id string, from netip.Addr, now time.Time, limit int) tim
 		return 0
 	}
 	return time.Unix((minute+1)*60, 0).Sub(now)
-}
-
-// neighbourhood is an address; of IPv6 its network of 64 bits, since one client has all of that.
-func neighbourhood(from netip.Addr) netip.Prefix {
-	from = from.Unmap().WithZone("")
-	bits := from.BitLen()
-	if from.Is6() {
-		bits = 64
-	}
-	p, err := from.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }
 
 // counts counts tokens issued and refused by key, address and minute, until they are written.
@@ -116,26 +102,25 @@ func (a *Authority) Flush(ctx context.Context) error {
 	}
 	err := a.store.CountTokens(ctx, list)
 	if err != nil {
-		a.counts.giveBack(pending)
+		a.counts.restore(pending)
 	}
 	return err
 }
 
-// giveBack takes up again what could not be written, unless so much waits already that it would only grow.
-func (c *counts) giveBack(unwritten map[counted]*store.TokenCount) {
+// restore adds counts that could not be written, unless too many wait already.
+func (c *counts) restore(pending map[counted]*store.TokenCount) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pending == nil {
 		c.pending, c.addresses = map[counted]*store.TokenCount{}, map[counted]int{}
 	}
-	for at, count := range unwritten {
-		switch now := c.pending[at]; {
+	for one, count := range pending {
+		switch now := c.pending[one]; {
 		case now != nil:
-			now.Issued, now.Refused = now.Issued+count.Issued, now.Refused+count.Refused
+			now.Issued += count.Issued
+			now.Refused += count.Refused
 		case len(c.pending) < maxRemember:
-			c.pending[at] = count
-			at.address = ""
-			c.addresses[at]++
+			c.pending[one] = count
 		}
 	}
 }

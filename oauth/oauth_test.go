@@ -4,6 +4,7 @@ import (
 	"io"
 	"log/slog"
 	"net/netip"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -182,7 +183,7 @@ func TestToken_CallerIsItsKey(t *testing.T) {
 	caller, err := i.Caller(t.Context(), i.token(t, c), from)
 	must(t, err)
 	want := foyer.Caller{Name: "key " + string(c.ID), Org: i.org, Key: c.ID, Secret: 1, Source: 1, Scopes: foyer.ScopeSync, Address: from}
-	if caller != want {
+	if !reflect.DeepEqual(caller, want) {
 		t.Errorf("the caller is %+v, want %+v", caller, want)
 	}
 }

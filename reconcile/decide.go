@@ -12,25 +12,52 @@ import (
 // Approve applies a held run: what it was delivered is planned again on the book as it is now, and the approval covers the people that were shown. Where someone
 // else would be disabled now, the run that is returned is held again (R22). foyer.Conflict where the run waits no more.
 func Approve(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, id foyer.RunID) (run *foyer.Run, err error) {
-	act := store.Act{Org: org, Right: foyer.DecideRuns}
 	rows := Spill{}.open()
 	defer rows.Close() // nothing in it is needed any more
-	err = s.Update(context.WithoutCancel(ctx), caller, act, func(b *store.Book) (*store.Delta, error) {
-		held, err := b.Held(id)
-		if err != nil {
-			return nil, err
-		}
-		covers := append([]foyer.EntryID{}, held.Lost...)
-		if held.Kind == foyer.End {
-			run = newRun(s, caller, foyer.End)
-			run.Source, run.Of = held.Source, id
-			return endDelta(b, run, ending{leave: held.Hold.Leave, covers: covers, held: id})
-		}
-		d := Delivery{Org: org, Source: held.Source, Digest: held.Digest, covers: covers, held: id, Input: func(*foyer.Source) Input { return held }}
-		run = NewRun(s, caller, d)
-		return delta(b, d, run, rows)
+	act := store.Act{Org: org, Right: foyer.DecideRuns}
+	err = s.Update(context.WithoutCancel(ctx), caller, act, func(b *store.Book) (delta *store.Delta, err error) {
+		run, delta, err = approval(b, s, caller, id, rows, false)
+		return delta, err
 	})
 	return run, err
+}
+
+// TryApproval returns what Approve would do now, and changes nothing (R24).
+func TryApproval(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, id foyer.RunID) (run *foyer.Run, err error) {
+	rows := Spill{}.open()
+	defer rows.Close()
+	err = s.View(ctx, caller, org, func(b *store.Book) error {
+		var delta *store.Delta
+		run, delta, err = approval(b, s, caller, id, rows, true)
+		return tryDelta(delta, err)
+	})
+	return run, err
+}
+
+// approval plans a held run again. rows must stay open until what it returns is written.
+func approval(b *store.Book, s *store.Store, caller foyer.Caller, id foyer.RunID, rows *arena, dry bool) (*foyer.Run, *store.Delta, error) {
+	held, err := b.Held(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	covers := append([]foyer.EntryID{}, held.Lost...)
+	if held.Kind == foyer.End {
+		run := newRun(s, caller, foyer.End)
+		run.Source, run.Of = held.Source, id
+		delta, err := endDelta(b, run, ending{leave: held.Hold.Leave, covers: covers, held: id})
+		return run, delta, err
+	}
+	d := Delivery{Org: b.Org.ID, Source: held.Source, Digest: held.Digest, DryRun: dry, covers: covers, redoes: held.Hold.Redoes, held: id, Input: func(*foyer.Source) Input { return held }}
+	run := NewRun(s, caller, d)
+	delta, err := delta(b, d, run, rows)
+	return run, delta, err
+}
+
+// Ending says how a source is to end.
+type Ending struct {
+	Source foyer.SourceID
+	Leave  bool // whom no other source lists stays enabled, as hand-made; else absence disables them
+	DryRun bool // plan only (R24)
 }
 
 // ending is how a source ends.
@@ -40,20 +67,16 @@ type ending struct {
 	held   foyer.RunID     // the held run that is approved; 0: none
 }
 
-// EndSource ends a source: it lists nobody any more, and delivers no more. With leave those whom no other source lists stay enabled, as hand-made; without it they are
-// disabled as absent. It is a run: held where the guard wants a person to decide, and can be undone. With dry nothing is written.
-func EndSource(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, source foyer.SourceID, leave, dry bool) (*foyer.Run, error) {
+// EndSource ends a source: it lists nobody any more, and delivers no more. It is a run: held where the guard wants a person to decide, and it can be undone.
+func EndSource(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, e Ending) (*foyer.Run, error) {
 	run := newRun(s, caller, foyer.End)
-	run.Source = source
-	if dry {
-		return run, s.View(ctx, caller, org, func(b *store.Book) error {
-			delta, err := endDelta(b, run, ending{leave: leave})
-			return tryDelta(delta, err)
-		})
+	run.Source = e.Source
+	if e.DryRun {
+		return run, s.View(ctx, caller, org, func(b *store.Book) error { return tryDelta(endDelta(b, run, ending{leave: e.Leave})) })
 	}
 	act := store.Act{Org: org, Right: foyer.DecideRuns}
 	return run, s.Update(context.WithoutCancel(ctx), caller, act, func(b *store.Book) (*store.Delta, error) {
-		return endDelta(b, run, ending{leave: leave})
+		return endDelta(b, run, ending{leave: e.Leave})
 	})
 }
 
@@ -95,7 +118,7 @@ func endDelta(b *store.Book, run *foyer.Run, e ending) (*store.Delta, error) {
 	}
 	delta.Verdict = func() (*store.Delta, error) {
 		g := &guarded{b: b, source: source, toll: toll, listed: claims.Len(), claims: claims, now: b.Now}
-		hold, err := g.judge(e.covers)
+		hold, err := g.judge(e.covers, nil)
 		run.Tried = toll.shown()
 		if err != nil || hold == nil {
 			return nil, err
@@ -237,9 +260,13 @@ func (p *pair) join(run foyer.RunID) (goesOn, removed *store.Write) {
 			d.know(id.Source, id.ID)
 		}
 	}
-	if decides := d.count(); decides != nil {
+	decides := d.count()
+	switch {
+	case from.Reason == foyer.ByHand || d.after.Reason == foyer.ByHand: // whom a person disabled stays so (R13)
+		d.after.Enabled, d.after.Reason = false, foyer.ByHand
+	case decides != nil:
 		d.follow(decides)
-	} else if from.Enabled && d.after.Reason != foyer.ByHand {
+	case from.Enabled:
 		d.after.Enabled, d.after.Reason = true, foyer.NotDisabled
 	}
 	d.place(len(d.has) > 0)

@@ -130,6 +130,9 @@ func (d *draft) know(source foyer.SourceID, id string) {
 func (d *draft) loseID(id string) {
 	if id != "" && d.after.KnownAs(d.policy.source.ID) == id {
 		d.know(d.policy.source.ID, "")
+		if own := claimOf(d.has, d.policy.source.ID); own != nil { // the row that gave the id may come again (R17)
+			d.setClaim(d.policy.source, &foyer.Claim{Disabled: own.Disabled, Sites: own.Sites})
+		}
 	}
 }
 
@@ -318,7 +321,7 @@ func (d *draft) finish() *store.Write {
 }
 
 // claimWrites returns what becomes of the claims. A claim that comes or goes clears the others' hashes, and so does a name that changes: what
-// another source's display name is compared with changed with it (R17).
+// another source's display name is compared with changed with it; and what emails mean, by which another source may name it (R17).
 func (d *draft) claimWrites() (writes []store.ClaimWrite) {
 	cameOrWent := false
 	for _, c := range d.had {
@@ -334,7 +337,7 @@ func (d *draft) claimWrites() (writes []store.ClaimWrite) {
 			writes = append(writes, store.ClaimWrite{Source: c.source.ID, Claim: c.claim})
 		}
 	}
-	if !cameOrWent && !d.forget && !d.named {
+	if !cameOrWent && !d.forget && !d.named && len(d.emails) == 0 {
 		return writes
 	}
 	for _, c := range d.has {

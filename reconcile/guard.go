@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,19 +14,24 @@ import (
 
 // toll is what a run takes: whom it takes away, and what else may be a mistake of the file. The guard decides by it (R21).
 type toll struct {
-	lost      []foyer.EntryID                 // disabled, or taken off their site by absence; ascending
-	back      []foyer.EntryID                 // enabled, or at another site again; ascending
-	sites     map[foyer.SiteID]int            // how many of the lost were at each site
-	divisions map[string]int                  // and in each division
-	renamed   int                             // got another email by their id
-	named     int                             // had a name, and got another
-	redone    map[foyer.RunID]int             // by watched undo, how many entries it is done again for (R25)
-	spent     map[foyer.RunID]bool            // watches for which a run was held before
-	gravest   []*foyer.Change                 // of the lost, renamed, named and redone, the first
-	others    []*foyer.Change                 // and of the rest
-	vanished  map[string][]vanished           // by folded full name, whom absence disabled: they may have been renamed (R3)
-	watched   map[foyer.EntryID][]watchedUndo // what was undone of each entry
-	removed   map[string]foyer.RunID          // emails of added entries that an undo removed
+	lost      []foyer.EntryID          // disabled, or taken off their site by absence; ascending
+	moved     []moved                  // enabled after it, and not so or elsewhere before; ascending
+	sites     map[foyer.SiteID]int     // how many of the lost were at each site
+	divisions map[string]int           // and in each division
+	off       int                      // of the lost, those who are taken off sites and not disabled
+	renamed   int                      // got another email by their id
+	named     int                      // had a name, and got another
+	redone    map[foyer.RunID]bool     // watched undos that are done again (R25)
+	fresh     int                      // entries for which an undo is done again for which no run was held before
+	spent     map[foyer.RunID]bool     // watches for which a run was held before
+	again     int                      // entries for which only such an undo is done again
+	gravest   []*foyer.Change          // of the lost, renamed, named and redone, the first
+	others    []*foyer.Change          // and of the rest
+	vanished  map[string][]vanished    // by folded full name, whom absence disabled: they may have been renamed (R3)
+	watched   []foyer.RunID            // undos that must not be done again unnoticed (R25)
+	book      *store.Book              // in which they are looked up
+	err       error                    // a look-up failed
+	removed   map[string][]foyer.RunID // emails of added entries that undos removed
 }
 
 // vanished is someone whom absence disabled.
@@ -36,10 +42,10 @@ type vanished struct {
 	phones [2]string
 }
 
-// watchedUndo is what an undo put back of an entry.
-type watchedUndo struct {
-	undo   foyer.RunID
-	change *foyer.Change
+// moved is someone who is enabled after a run, and was not or was elsewhere before.
+type moved struct {
+	id    foyer.EntryID
+	sites []foyer.SiteID // after the run
 }
 
 // How many changes are kept to be shown, of the gravest and of others.
@@ -52,25 +58,23 @@ const (
 const maxVanished = 10_000
 
 func newToll() *toll {
-	return &toll{sites: map[foyer.SiteID]int{}, divisions: map[string]int{}, vanished: map[string][]vanished{}, redone: map[foyer.RunID]int{}, spent: map[foyer.RunID]bool{}}
+	return &toll{sites: map[foyer.SiteID]int{}, divisions: map[string]int{}, vanished: map[string][]vanished{}, redone: map[foyer.RunID]bool{}, spent: map[foyer.RunID]bool{}}
 }
 
-// watch reads what undos put back that the run must not do again unnoticed. Its cost follows what they changed.
+// watch notes which undos the run must not do again unnoticed, and the emails of those whom they removed. What else they put back is looked up for the entries that
+// are written.
 func (t *toll) watch(b *store.Book, source foyer.SourceID) error {
 	watches, err := b.Watches(source)
 	if err != nil || len(watches) == 0 {
 		return err
 	}
-	t.watched, t.removed = map[foyer.EntryID][]watchedUndo{}, map[string]foyer.RunID{}
+	t.book, t.removed = b, map[string][]foyer.RunID{}
 	for _, w := range watches {
-		undo := w.Undo
-		t.spent[undo] = w.Spent
-		err := b.Changes(undo, func(c *foyer.Change) error {
-			t.watched[c.Entry] = append(t.watched[c.Entry], watchedUndo{undo, c})
-			if c.Removed {
-				for _, email := range c.Emails {
-					t.removed[email.Key] = undo
-				}
+		t.watched = append(t.watched, w.Undo)
+		t.spent[w.Undo] = w.Spent
+		err := b.RemovedBy(w.Undo, func(c *foyer.Change) error {
+			for _, email := range c.Emails {
+				t.removed[email.Key] = append(t.removed[email.Key], w.Undo)
 			}
 			return nil
 		})
@@ -88,9 +92,12 @@ func (t *toll) note(source foyer.SourceID, before *foyer.Entry, w *store.Write, 
 		return
 	}
 	grave := false
-	if loss, lost := store.LossOf(c, source); lost && (absent || len(loss.Sites) == 0) {
+	if loss, lost := store.LossOf(c, source); lost && (len(loss.Sites) == 0 || before.Enabled && (absent || loss.Moved)) {
 		grave = true
 		t.lost = append(t.lost, c.Entry)
+		if len(loss.Sites) > 0 {
+			t.off++
+		}
 		for _, site := range before.Sites {
 			t.sites[site]++
 		}
@@ -98,8 +105,9 @@ func (t *toll) note(source foyer.SourceID, before *foyer.Entry, w *store.Write, 
 			t.divisions[division]++
 		}
 		t.noteVanished(before, c, absent)
-	} else if !c.Added && (c.Status != nil && c.Status[1].Enabled || c.Sites != nil && c.Status == nil) {
-		t.back = append(t.back, c.Entry)
+	}
+	if after := w.Entry; after != nil && after.Enabled && !c.Added && (c.Status != nil || c.Sites != nil) {
+		t.moved = append(t.moved, moved{c.Entry, after.Sites})
 	}
 	named := false
 	for _, f := range c.Fields {
@@ -129,7 +137,7 @@ func keepFirst(changes []*foyer.Change, c *foyer.Change, most int) []*foyer.Chan
 
 func (t *toll) noteVanished(before *foyer.Entry, c *foyer.Change, absent bool) {
 	name := match.Fold(before.FullName())
-	if !absent || name == "" || c.Status == nil || len(t.lost) > maxVanished {
+	if !absent || name == "" || c.Status == nil || c.Status[1].Reason != foyer.Absent || len(t.lost) > maxVanished {
 		return
 	}
 	t.vanished[name] = append(t.vanished[name], vanished{before.ID, before.Values[foyer.Email], before.Sites, before.E164})
@@ -157,34 +165,53 @@ func (t *toll) noteRedo(w *store.Write) bool {
 	if t.watched == nil {
 		return false
 	}
-	undo := foyer.RunID(0)
+	var undos []foyer.RunID
 	if w.Change.Added {
-		undo = t.removed[w.Key]
+		undos = t.removed[w.Key]
 		for _, email := range w.Emails {
-			undo = cmp.Or(undo, t.removed[email.Key])
+			undos = slices.Concat(undos, t.removed[email.Key])
 		}
 	}
-	for _, watched := range t.watched[w.ID] {
-		if redoes(w.Change, watched.change) {
-			undo = cmp.Or(undo, watched.undo)
+	for _, undo := range t.watched {
+		undone, err := t.book.ChangeOf(undo, w.ID)
+		if err != nil {
+			t.err = errors.Join(t.err, err)
+		} else if undone != nil && redoes(w.Change, undone) {
+			undos = append(undos, undo)
 		}
 	}
-	if undo != 0 {
-		t.redone[undo]++
+	for _, undo := range undos {
+		t.redone[undo] = true
 	}
-	return undo != 0
+	switch {
+	case slices.ContainsFunc(undos, func(undo foyer.RunID) bool { return !t.spent[undo] }):
+		t.fresh++
+	case len(undos) > 0:
+		t.again++
+	}
+	return len(undos) > 0
 }
 
-// redo returns the first undo that is done again, and for how many entries all of them are; of those only for which no run was held before, or only the others.
-func (t *toll) redo(spent bool) (undos []foyer.RunID, entries int) {
-	for undo, n := range t.redone {
+// unasked returns the watched undos that are done again though nobody was asked, and for how many entries at most: those for which no run was held before; on approval
+// those besides the ones for which the approved run was held.
+func (t *toll) unasked(approval bool, asked []foyer.RunID) (undos []foyer.RunID, entries int) {
+	if !approval {
+		return t.redo(false), t.fresh
+	}
+	all := append(t.redo(false), t.redo(true)...)
+	slices.Sort(all)
+	return slices.DeleteFunc(all, func(undo foyer.RunID) bool { return slices.Contains(asked, undo) }), t.fresh + t.again
+}
+
+// redo returns the watched undos that are done again, ascending: those for which no run was held before, or the others.
+func (t *toll) redo(spent bool) (undos []foyer.RunID) {
+	for undo := range t.redone {
 		if t.spent[undo] == spent {
 			undos = append(undos, undo)
-			entries += n
 		}
 	}
 	slices.Sort(undos)
-	return undos, entries
+	return undos
 }
 
 // redoes tells whether a change sets again what an undo put back.
@@ -196,10 +223,15 @@ func redoes(c, undone *foyer.Change) bool {
 			}
 		}
 	}
-	if c.Status != nil && undone.Status != nil && undone.Status[0].Enabled != undone.Status[1].Enabled && c.Status[1].Enabled == undone.Status[0].Enabled {
+	if turns(c) && turns(undone) && c.Status[1].Enabled == undone.Status[0].Enabled {
 		return true
 	}
 	return c.Sites != nil && undone.Sites != nil && slices.Equal(c.Sites[1], undone.Sites[0])
+}
+
+// turns tells whether a change enables or disables.
+func turns(c *foyer.Change) bool {
+	return c.Status != nil && c.Status[0].Enabled != c.Status[1].Enabled
 }
 
 // guarded is a run that the guard looks at.
@@ -218,8 +250,12 @@ type guarded struct {
 // lossWeek is over how long the guard counts (R21).
 const lossWeek = 7 * 24 * time.Hour
 
-// judge returns why the run must be held, nil where it need not be (R21, R25). covers are those whom an approval covers; nil: there is none.
-func (g *guarded) judge(covers []foyer.EntryID) (*foyer.Hold, error) {
+// judge returns why the run must be held, nil where it need not be (R21, R25). covers are those whom an approval covers, nil: there is none; redoes the undos that the
+// approved run was held for.
+func (g *guarded) judge(covers []foyer.EntryID, redoes []foyer.RunID) (*foyer.Hold, error) {
+	if g.toll.err != nil {
+		return nil, g.toll.err
+	}
 	hold := &foyer.Hold{Expires: g.now.Add(foyer.HoldLife)}
 	if covers != nil {
 		for _, id := range g.toll.lost {
@@ -240,7 +276,7 @@ func (g *guarded) judge(covers []foyer.EntryID) (*foyer.Hold, error) {
 		}
 		g.limitOthers(hold)
 	}
-	if undos, n := g.toll.redo(false); covers == nil && n > 0 {
+	if undos, n := g.toll.unasked(covers != nil, redoes); len(undos) > 0 {
 		hold.Redoes = undos
 		hold.Reasons = append(hold.Reasons, fmt.Sprintf("would do again for %d what %v undid", n, undos[0]))
 	}
@@ -275,29 +311,67 @@ func (g *guarded) count(hold *foyer.Hold) error {
 	return err
 }
 
-// week notes whom the source's runs of the last week took away who still are away after this run, besides those whom it takes away itself.
-func (g *guarded) week() error {
+// week notes whom the source's runs of the last week took away who still are away after this run, besides those whom it takes away itself; uncovered are those still
+// away besides those whom the source covers, enabled, before it.
+func (g *guarded) week() (uncovered int, err error) {
 	losses, err := g.b.Losses(g.source.ID, g.now.Add(-lossWeek))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	var ids []foyer.EntryID
 	for _, loss := range losses {
 		ids = append(ids, loss.Entry)
 	}
 	at := 0
-	return g.b.Entries(ids, func(e *foyer.Entry) error {
+	err = g.b.Entries(ids, func(e *foyer.Entry) error {
 		for losses[at].Entry != e.ID {
 			at++
 		}
-		_, again := slices.BinarySearch(g.toll.lost, e.ID)
-		_, back := slices.BinarySearch(g.toll.back, e.ID)
-		missing := slices.ContainsFunc(losses[at].Sites, func(s foyer.SiteID) bool { return !slices.Contains(e.Sites, s) })
-		if !again && !back && (!e.Enabled || missing) {
+		if !g.toll.stillAway(e, losses[at]) {
+			return nil
+		}
+		if _, again := slices.BinarySearch(g.toll.lost, e.ID); !again {
 			g.away = append(g.away, e.ID)
+		}
+		if !g.covers(e) {
+			uncovered++
 		}
 		return nil
 	})
+	return uncovered, err
+}
+
+// covers tells whether the source covers an entry that is enabled (R21).
+func (g *guarded) covers(e *foyer.Entry) bool {
+	if _, claimed := g.claims.Find(e.ID); claimed || !e.HandMade() {
+		return e.Enabled && claimed
+	}
+	return e.Enabled && !e.Permanent && !g.source.LeaveHandMade && (g.source.Site == 0 || slices.Contains(e.HandSites, g.source.Site))
+}
+
+// stillAway tells whether someone who was taken away is so after the run.
+func (t *toll) stillAway(e *foyer.Entry, loss store.Loss) bool {
+	enabled, sites := e.Enabled, e.Sites
+	if at, found := slices.BinarySearchFunc(t.moved, e.ID, func(m moved, id foyer.EntryID) int { return cmp.Compare(m.id, id) }); found {
+		enabled, sites = true, t.moved[at].sites
+	} else if _, lost := slices.BinarySearch(t.lost, e.ID); lost {
+		enabled = false
+	}
+	if len(loss.Sites) == 0 {
+		return !enabled
+	}
+	return enabled && slices.ContainsFunc(loss.Sites, func(s foyer.SiteID) bool { return !slices.Contains(sites, s) })
+}
+
+// does says what a run does to the lost.
+func (t *toll) does() string {
+	switch t.off {
+	case 0:
+		return "disable"
+	case len(t.lost):
+		return "take off their sites"
+	}
+	return "disable, or take off their sites,"
 }
 
 // limitLosses adds that the run takes away too many, counted with those of the last week (R21).
@@ -305,18 +379,20 @@ func (g *guarded) limitLosses(hold *foyer.Hold) error {
 	if hold.Lost == 0 {
 		return nil
 	}
-	if err := g.week(); err != nil {
+	uncovered, err := g.week()
+	if err != nil {
 		return err
 	}
 	away := len(g.away)
-	lost, all := hold.Lost+away, hold.Of+away
+	lost, all := hold.Lost+away, hold.Of+uncovered
 	for _, limit := range []foyer.Limit{g.source.Guard.Many, g.source.Guard.Few} {
 		if !limit.Tripped(lost, all) {
 			continue
 		}
-		reason := fmt.Sprintf("would disable %d of %d (limit %d%%)", hold.Lost, hold.Of, limit.Percent)
+		does := g.toll.does()
+		reason := fmt.Sprintf("would %s %d of %d (limit %d%%)", does, hold.Lost, hold.Of, limit.Percent)
 		if away > 0 {
-			reason = fmt.Sprintf("would disable %d of %d; with those of the last 7 days %d of %d (limit %d%%)", hold.Lost, hold.Of, lost, all, limit.Percent)
+			reason = fmt.Sprintf("would %s %d of %d; with those of the last 7 days %d of %d (limit %d%%)", does, hold.Lost, hold.Of, lost, all, limit.Percent)
 		}
 		hold.Reasons, hold.Away = append(hold.Reasons, reason), away
 		break

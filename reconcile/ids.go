@@ -17,6 +17,7 @@ type ids struct {
 	renamed map[int32]bool           // persons that are their entry by the id: its email changes
 	meant   map[int32]foyer.Address  // of each person whose email is an alias, and is to mean someone else, whom it meant
 	lost    map[foyer.EntryID]string // entries whose id is another's now
+	shared  []foyer.EntryID          // entries that the source knows by an id that is ignored
 }
 
 func newIDs() *ids {
@@ -85,7 +86,13 @@ func (x *ids) ignore(i int32, id string, line, other int32) {
 func (p *plan) lookUpKnown() error {
 	wanted := map[string]int32{}
 	ask := func() error {
-		err := p.b.EntryOfID(p.policy.source.ID, slices.Collect(maps.Keys(wanted)), func(id string, entry foyer.EntryID) { p.ids.known[wanted[id]] = entry })
+		err := p.b.EntryOfID(p.policy.source.ID, slices.Collect(maps.Keys(wanted)), func(id string, entry foyer.EntryID) {
+			if _, ignored := p.ids.ignored[wanted[id]]; ignored {
+				p.ids.shared = append(p.ids.shared, entry)
+			} else {
+				p.ids.known[wanted[id]] = entry
+			}
+		})
 		clear(wanted)
 		return err
 	}
@@ -94,7 +101,7 @@ func (p *plan) lookUpKnown() error {
 		if err != nil {
 			return err
 		}
-		if _, ignored := p.ids.ignored[int32(i)]; id == "" || ignored {
+		if id == "" {
 			continue
 		}
 		if wanted[id] = int32(i); len(wanted) == lookUpBatch {

@@ -1,92 +1,111 @@
 package reconcile_test
 
 import (
-	"maps"
-
 	"foyer"
 )
 
-// merge stores what a source says about one person, and that it says so (R4, R5, R8, R9, R13, R14).
-func (m *model) merge(src modelSource, l *modelListed, counts *foyer.Counts) {
-	p, v := l.who, &l.record.Values
-	if !l.alias {
-		m.submit(src, p, foyer.Email, v[foyer.Email], counts)
+// merge stores what a source says about one person, and that it says so (R2, R4, R5, R8, R9, R13, R14).
+func (s *modelSync) merge(l *modelListed) {
+	p, v := s.after.who(l.who), &l.record.Values
+	if s.mayRename(l, p) {
+		s.submit(p, foyer.Email, v[foyer.Email])
 	}
-	m.submit(src, p, foyer.FirstName, v[foyer.FirstName], counts)
-	m.submit(src, p, foyer.LastName, v[foyer.LastName], counts)
+	s.submit(p, foyer.FirstName, v[foyer.FirstName])
+	s.submit(p, foyer.LastName, v[foyer.LastName])
 	// An empty display name is compared as first + last (R9).
 	full := modelName("", p.values[foyer.FirstName], p.values[foyer.LastName])
 	if p.values[foyer.DisplayName] != "" || !modelSame(full, v[foyer.DisplayName]) {
-		m.submit(src, p, foyer.DisplayName, v[foyer.DisplayName], counts)
+		s.submit(p, foyer.DisplayName, v[foyer.DisplayName])
 	}
 	for f := foyer.Title; f < foyer.NumFields; f++ {
-		m.submit(src, p, f, v[f], counts)
+		s.submit(p, f, v[f])
 		if f.IsPhone() && v[f] != "" && modelE164[v[f]] == "" {
-			counts.Warnings++
+			s.counts.Warnings++
 		}
 	}
 	split := modelSplits[v[foyer.DisplayName]]
 	for i, f := range []foyer.Field{foyer.FirstName, foyer.LastName} {
 		if v[f] == "" && split[i] != "" {
-			m.guess(src, p, f, split[i])
+			s.guess(p, f, split[i])
 		}
 	}
-	m.claim(src, l)
-	m.decide(p)
+	s.claim(l, p)
+	s.decide(p)
 }
 
-// submit is a source giving a value (R4, R5), which it may store if nobody owns the field, if it owns it itself, if it outranks the owner, or if the owner no
-// longer claims the entry (R8). A guess is nobody's word (R9). An equal value makes the source the owner.
-func (m *model) submit(src modelSource, p *modelPerson, f foyer.Field, value string, counts *foyer.Counts) {
-	if value == "" {
+// mayRename tells whether the email of a row is the person's: not where it is an earlier one, and where the row means them by their id
+// only if the source alone lists them, or is the highest of those who do, and the email is not kept; else the rename is proposed (R2).
+func (s *modelSync) mayRename(l *modelListed, p *modelPerson) bool {
+	if l.how != byID {
+		return l.how != byAlias
+	}
+	may := !s.kept(p, foyer.Email)
+	for _, other := range p.listers() {
+		may = may && (other == s.src.id || s.outranks(s.src.id, other))
+	}
+	if !may {
+		s.counts.Warnings++
+		return false
+	}
+	s.after.mean(s.after.current(l.who), modelEmail{l.who, true})
+	s.after.mean(l.key, modelEmail{who: l.who})
+	p.values[foyer.Email], p.owners[foyer.Email], p.guesses[foyer.Email] = l.record.Values[foyer.Email], s.src.id, false
+	s.renames++
+	return false
+}
+
+// submit is a source giving a value (R4, R5), which it may store if it is not kept (R6), and if nobody owns the field, if it owns it itself,
+// if it outranks the owner, or if the owner no longer claims the entry (R8). A guess is nobody's word (R9). An equal value makes the
+// source the owner.
+func (s *modelSync) submit(p *modelPerson, f foyer.Field, value string) {
+	if value == "" || s.kept(p, f) {
 		return
 	}
 	owner := p.owners[f]
-	_, claims := p.claims[owner]
-	if owner != 0 && owner != src.id && claims && !m.outranks(src.id, owner) && !p.guesses[f] {
+	if owner != 0 && owner != s.src.id && p.claims[owner].listed && !s.outranks(s.src.id, owner) && !p.guesses[f] {
 		return
 	}
 	if !modelSame(p.values[f], value) {
 		for accented, export := range modelExports {
 			if value == export && p.values[f] != accented {
-				counts.Warnings++
+				s.counts.Warnings++
 			}
 		}
 		p.values[f] = value
 	}
-	p.owners[f], p.guesses[f] = src.id, false
+	p.owners[f], p.guesses[f] = s.src.id, false
 }
 
 // guess stores part of a display name where nothing is, or over an earlier guess of the same source (R9).
-func (m *model) guess(src modelSource, p *modelPerson, f foyer.Field, value string) {
-	own := p.guesses[f] && p.owners[f] == src.id
-	if p.values[f] != "" && (!own || modelSame(p.values[f], value)) {
+func (s *modelSync) guess(p *modelPerson, f foyer.Field, value string) {
+	own := p.guesses[f] && p.owners[f] == s.src.id
+	if s.kept(p, f) || p.values[f] != "" && (!own || modelSame(p.values[f], value)) {
 		return
 	}
-	p.values[f], p.owners[f], p.guesses[f] = value, src.id, true
+	p.values[f], p.owners[f], p.guesses[f] = value, s.src.id, true
 }
 
 // claim notes that the source lists the person: where, and whether as enabled. What the rows do not say stays as it was said (R5).
-func (m *model) claim(src modelSource, l *modelListed) {
-	c := l.who.claims[src.id]
+func (s *modelSync) claim(l *modelListed, p *modelPerson) {
+	c := &p.claims[s.src.id]
+	c.listed = true
 	if l.record.Enabled != foyer.Unsaid {
 		c.disabled = l.record.Enabled == foyer.No
 	}
 	switch {
-	case src.site != 0:
-		c.sites = siteSet{src.site: true}
+	case s.src.site != 0:
+		c.sites = s.src.site
 	case l.partial:
-		c.sites = c.sites.plus(l.sites)
-	case len(l.sites) > 0:
+		c.sites |= l.sites
+	case l.sites != 0:
 		c.sites = l.sites
 	}
-	l.who.claims[src.id] = c
 }
 
 // decide settles status and sites by who claims the entry (R12, R13).
 func (m *model) decide(p *modelPerson) {
 	var top foyer.SourceID
-	for id := range p.claims {
+	for _, id := range p.listers() {
 		if top == 0 || m.outranks(id, top) {
 			top = id
 		}
@@ -97,115 +116,48 @@ func (m *model) decide(p *modelPerson) {
 			p.enabled, p.reason = false, foyer.BySource
 		}
 	}
-	m.place(p)
+	p.place()
 }
 
 // place gives an entry the sites of its claims and those given by hand; one that is disabled and not claimed keeps its last (R12).
-func (m *model) place(p *modelPerson) {
-	if !p.enabled && len(p.claims) == 0 {
+func (p *modelPerson) place() {
+	if !p.enabled && p.handMade() {
 		return
 	}
-	p.sites = p.hand.plus()
+	p.sites = p.hand
 	for _, c := range p.claims {
-		p.sites = p.sites.plus(c.sites)
+		p.sites |= c.sites
 	}
 }
 
 // withdraw is a source no longer listing whom it claimed (R10).
-func (m *model) withdraw(src modelSource, p *modelPerson) {
-	delete(p.claims, src.id)
-	if len(p.claims) > 0 {
-		m.decide(p)
+func (s *modelSync) withdraw(p *modelPerson) {
+	p.claims[s.src.id] = modelClaim{}
+	if !p.handMade() {
+		s.decide(p)
 		return
 	}
-	m.leave(src, p)
+	s.leave(p)
 }
 
-// drop is a source not listing a hand-made entry: it is its business only within its scope (R11, R12).
-func (m *model) drop(src modelSource, p *modelPerson) {
-	if p.enabled && !p.permanent && !src.leave && (src.site == 0 || p.hand[src.site]) {
-		m.leave(src, p)
-	}
+// covers tells whether a hand-made entry is the source's business: within its scope only (R11, R12).
+func (src modelSource) covers(p *modelPerson) bool {
+	return p.there && p.handMade() && p.enabled && !p.permanent && !src.leave && (src.site == 0 || p.hand&src.site != 0)
 }
 
 // leave is the absence of an entry that no source claims (R10, R11, R12).
-func (m *model) leave(src modelSource, p *modelPerson) {
-	hand := p.hand.minus(src.site)
+func (s *modelSync) leave(p *modelPerson) {
+	hand := p.hand &^ s.src.site
 	switch {
 	case p.permanent: // no absence disables it; without any site it would be everywhere
-		if len(hand) == 0 {
-			hand = p.sites.plus()
+		if hand == 0 {
+			hand = p.sites
 		}
 		p.hand = hand
-	case src.site != 0 && len(hand) > 0: // it is still elsewhere
+	case s.src.site != 0 && hand != 0: // it is still elsewhere
 		p.hand = hand
 	case p.enabled || p.reason == foyer.BySource:
 		p.enabled, p.reason = false, foyer.Absent
 	}
-	m.place(p)
-}
-
-// modelEdit is a change by hand.
-type modelEdit struct {
-	values      map[foyer.Field]string
-	add, remove foyer.SiteID // 0: none
-	enabled     *bool
-	permanent   *bool
-}
-
-// edit changes an entry by hand; false where another one has the email.
-func (m *model) edit(p *modelPerson, e modelEdit) bool {
-	if email, ok := e.values[foyer.Email]; ok && !m.rename(p, modelKey(email)) {
-		return false
-	}
-	for f, value := range e.values {
-		if value != p.values[f] {
-			if p.guesses[f] {
-				p.owners[f], p.guesses[f] = 0, false
-			}
-			p.values[f] = value
-		}
-	}
-	if e.add != 0 {
-		p.hand = p.hand.plus(siteSet{e.add: true})
-	}
-	p.hand = p.hand.minus(e.remove)
-	if e.permanent != nil {
-		p.permanent = *e.permanent
-	}
-	switch {
-	case e.enabled == nil:
-	case *e.enabled:
-		if !p.enabled && len(p.claims) == 0 && len(p.hand) == 0 {
-			p.hand = p.sites.plus()
-		}
-		p.enabled, p.reason = true, foyer.NotDisabled
-	default:
-		p.enabled, p.reason = false, foyer.ByHand
-	}
-	m.place(p)
-	return true
-}
-
-// rename gives an entry a new email; the old one stays an alias (R2). An alias of another entry moves.
-func (m *model) rename(p *modelPerson, key string) bool {
-	taken, ok := m.emails[key]
-	if ok && !taken.alias {
-		return taken.who == p
-	}
-	for old, e := range maps.Clone(m.emails) {
-		if e.who == p && !e.alias {
-			m.emails[old] = modelEmail{p, true}
-		}
-	}
-	m.emails[key] = modelEmail{p, false}
-	return true
-}
-
-// add makes an entry by hand; false where an entry has the email.
-func (m *model) add(e modelEdit) bool {
-	if taken, ok := m.emails[modelKey(e.values[foyer.Email])]; ok && !taken.alias {
-		return false
-	}
-	return m.edit(m.newPerson(), e)
+	p.place()
 }

@@ -2,74 +2,164 @@ package reconcile_test
 
 import (
 	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"foyer"
 )
 
 // model is a small, slow reference of the rules, written from their text. It remembers no rows and skips none: every upload is worked
-// out from nothing, person by person. It knows the small universe of values that the random sequences use, and tables stand in it for what
-// is worked out elsewhere: what a cell means, how a name splits, which phone is good.
+// out from nothing, person by person, on a copy of the book. It knows the small universe of values that the random sequences use, and
+// tables stand in it for what is worked out elsewhere: what a cell means, how a name splits, which phone is good.
 type model struct {
+	now     time.Time
 	sources []modelSource
 	sites   map[string]foyer.SiteID // by each way of writing it that the universe has
-	people  []*modelPerson          // in the order in which they were made
-	emails  map[string]modelEmail   // what an email means
+	book    *modelBook
+	acts    []*modelAct  // what changed the book, and what is held, the oldest first
+	prov    modelProv    // by which acts each aspect of the book came to be what it is (R25)
+	watches []*modelAct  // the undos whose runs are not to be done again unnoticed (R25)
+	spent   []*modelAct  // of these, for which a run was held once
+	erased  map[int]bool // who was erased for good (R28)
 }
+
+const modelSources = 5 // one more than the universe has: they count from 1
 
 type modelSource struct {
 	id       foyer.SourceID
-	site     foyer.SiteID
+	site     siteSet
 	priority int
 	leave    bool // leaves hand-made entries alone
+	guard    foyer.Guard
 }
 
+// modelBook is all that an act can change. A copy shares nothing with it.
+type modelBook struct {
+	people []modelPerson // by number, from 1
+	emails map[string]modelEmail
+	ended  [modelSources]bool
+	hashes map[string]bool // of the erased: their emails, and their ids with their source
+}
+
+// modelEmail is whom an email means; the zero one is nobody.
 type modelEmail struct {
-	who   *modelPerson
+	who   int
 	alias bool
 }
 
 type modelPerson struct {
-	id        int
+	there     bool
 	values    [foyer.NumFields]string
 	owners    [foyer.NumFields]foyer.SourceID
 	guesses   [foyer.NumFields]bool
+	keeps     [foyer.NumFields]modelKeep
 	hand      siteSet
 	sites     siteSet
-	claims    map[foyer.SourceID]modelClaim
+	claims    [modelSources]modelClaim
+	ids       [modelSources]string
 	enabled   bool
 	reason    foyer.Reason
 	permanent bool
+	pinned    bool
+	notes     string
+}
+
+type modelKeep struct {
+	on    bool
+	until time.Time
 }
 
 type modelClaim struct {
+	listed   bool
 	disabled bool
 	sites    siteSet
 }
 
-type siteSet map[foyer.SiteID]bool
+// siteSet has a bit for each site.
+type siteSet uint8
 
-func (s siteSet) plus(others ...siteSet) siteSet {
-	all := siteSet{}
-	for _, set := range append(others, s) {
-		maps.Copy(all, set)
+func siteOf(id foyer.SiteID) siteSet {
+	if id == 0 {
+		return 0
 	}
-	return all
+	return 1 << id
 }
 
-func (s siteSet) minus(site foyer.SiteID) siteSet {
-	rest := s.plus()
-	delete(rest, site)
-	return rest
-}
-
-func (s siteSet) meets(other siteSet) bool {
-	for site := range s {
-		if other[site] {
-			return true
+func (s siteSet) ids() (ids []foyer.SiteID) {
+	for id := foyer.SiteID(1); id < 8; id++ {
+		if s&siteOf(id) != 0 {
+			ids = append(ids, id)
 		}
 	}
-	return false
+	return ids
+}
+
+func (b *modelBook) copy() *modelBook {
+	c := *b
+	c.people, c.emails, c.hashes = slices.Clone(b.people), maps.Clone(b.emails), maps.Clone(b.hashes)
+	return &c
+}
+
+// who returns a person by number.
+func (b *modelBook) who(id int) *modelPerson { return &b.people[id-1] }
+
+func (b *modelBook) add() int {
+	b.people = append(b.people, modelPerson{there: true, enabled: true})
+	return len(b.people)
+}
+
+// current is the key of a person's email.
+func (b *modelBook) current(id int) string { return modelKey(b.who(id).values[foyer.Email]) }
+
+// mean says whom an email means from now on.
+func (b *modelBook) mean(key string, e modelEmail) {
+	if e.who == 0 {
+		delete(b.emails, key)
+		return
+	}
+	b.emails[key] = e
+}
+
+// known returns whom a source knows by an id; 0 is nobody.
+func (b *modelBook) known(src foyer.SourceID, id string) int {
+	for i, p := range b.people {
+		if p.there && id != "" && p.ids[src] == id {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// everybody returns the numbers of those who are there.
+func (b *modelBook) everybody() (ids []int) {
+	for i, p := range b.people {
+		if p.there {
+			ids = append(ids, i+1)
+		}
+	}
+	return ids
+}
+
+func (p *modelPerson) handMade() bool { return p.claims == [modelSources]modelClaim{} }
+
+func (p *modelPerson) listers() (by []foyer.SourceID) {
+	for id, c := range p.claims {
+		if c.listed {
+			by = append(by, foyer.SourceID(id))
+		}
+	}
+	return by
+}
+
+func (p *modelPerson) name() string {
+	return modelName(p.values[foyer.DisplayName], p.values[foyer.FirstName], p.values[foyer.LastName])
+}
+
+// kept tells whether a person keeps the value now (R6).
+func (m *model) kept(p *modelPerson, f foyer.Field) bool {
+	k := p.keeps[f]
+	return k.on && (k.until.IsZero() || m.now.Before(k.until))
 }
 
 // The tables of the universe.
@@ -104,268 +194,10 @@ func modelFold(name string) string {
 	return strings.NewReplacer(" ", "", "é", "e").Replace(strings.ToLower(name))
 }
 
-// cell returns the sites that a SITE cell names; ok is false where one of them is none (R14).
-func (m *model) cell(cell string) (sites siteSet, ok bool) {
-	sites = siteSet{}
-	for name := range strings.SplitSeq(cell, ";") {
-		id, ok := m.sites[strings.TrimSpace(name)]
-		if !ok {
-			return nil, false
-		}
-		sites[id] = true
-	}
-	return sites, true
-}
-
-// modelListed is what the good rows of one email say together (R16).
-type modelListed struct {
-	key     string
-	record  foyer.Record
-	sites   siteSet
-	seen    []siteSet // of each row
-	partial bool      // another row of the email has an error
-	who     *modelPerson
-	alias   bool
-}
-
-type modelBad struct {
-	keys []string
-	name string
-}
-
-// modelFile is an upload, read.
-type modelFile struct {
-	counts foyer.Counts
-	listed []*modelListed // by the first row of each
-	bad    []modelBad
-	away   int
-}
-
-func (f *modelFile) find(key string) *modelListed {
-	for _, l := range f.listed {
-		if l.key == key {
-			return l
-		}
-	}
-	return nil
-}
-
-// read sorts the rows into good, bad and skipped ones (R14, R15, R16).
-func (m *model) read(src modelSource, rows []foyer.Row) *modelFile {
-	f := &modelFile{}
-	for _, row := range rows {
-		f.counts.Rows++
-		key := modelKey(row.Values[foyer.Email])
-		sites, ok := m.rowSites(src, &row, f)
-		switch {
-		case row.Bad || row.Values[foyer.Email] != "" && (key == "" || !ok):
-			f.counts.Errors++
-			bad := modelBad{name: modelName(row.Values[foyer.DisplayName], row.Values[foyer.FirstName], row.Values[foyer.LastName])}
-			for _, email := range append([]string{row.Values[foyer.Email]}, row.Mentions...) {
-				if key := modelKey(email); key != "" {
-					bad.keys = append(bad.keys, key)
-				}
-			}
-			f.bad = append(f.bad, bad)
-		case row.Values[foyer.Email] == "":
-			f.counts.Skipped++
-		default:
-			f.list(key, &row, sites)
-		}
-	}
-	f.counts.Listed = len(f.listed)
-	return f
-}
-
-// rowSites returns the sites that a row names, ok false where its SITE is an error (R14).
-func (m *model) rowSites(src modelSource, row *foyer.Row, f *modelFile) (sites siteSet, ok bool) {
-	if row.Site == "" {
-		if src.site != 0 || row.Office == "" {
-			return siteSet{}, true
-		}
-		sites, _ := m.cell(row.Office)
-		return sites.plus(), true
-	}
-	sites, ok = m.cell(row.Site)
-	if ok && src.site != 0 {
-		if len(sites) == 1 && sites[src.site] {
-			return siteSet{}, true
-		}
-		if !row.Bad && modelKey(row.Values[foyer.Email]) != "" {
-			f.away++
-		}
-		return nil, false
-	}
-	return sites, ok
-}
-
-// list adds a good row. A warning is due where the same email stood at the same site before (R16).
-func (f *modelFile) list(key string, row *foyer.Row, sites siteSet) {
-	l := f.find(key)
-	if l == nil {
-		f.listed = append(f.listed, &modelListed{key: key, record: row.Record, sites: sites, seen: []siteSet{sites}})
-		return
-	}
-	for _, seen := range l.seen {
-		if seen.meets(sites) || len(seen) == 0 && len(sites) == 0 {
-			f.counts.Warnings++
-			break
-		}
-	}
-	for field, value := range row.Values {
-		if value != "" {
-			l.record.Values[field] = value
-		}
-	}
-	if row.Enabled != foyer.Unsaid {
-		l.record.Enabled = row.Enabled
-	}
-	l.sites, l.seen = l.sites.plus(sites), append(l.seen, sites)
-}
-
-// sync applies an upload and returns its counts, refused where nothing of it can be used (R23).
-func (m *model) sync(src modelSource, rows []foyer.Row) (counts foyer.Counts, refused foyer.Kind, ok bool) {
-	f := m.read(src, rows)
-	if len(f.listed) == 0 {
-		if f.away > 0 && f.away == f.counts.Rows-f.counts.Skipped {
-			return counts, foyer.Forbidden, false
-		}
-		return counts, foyer.Invalid, false
-	}
-	present := m.present(src, f)
-	m.resolve(f)
-	before := m.copies()
-	touched := map[int]bool{}
-	known := len(m.people)
-	named := map[*modelPerson]bool{}
-	for _, l := range f.listed {
-		if l.who == nil {
-			m.makeNew(l)
-		}
-		named[l.who] = true
-		touched[l.who.id] = true
-		m.merge(src, l, &f.counts)
-	}
-	for _, p := range m.people[:known] {
-		if _, claimed := p.claims[src.id]; claimed && !named[p] && !present[p] {
-			m.withdraw(src, p)
-		} else if !named[p] && !present[p] && len(before[p.id].claims) == 0 {
-			m.drop(src, p)
-		}
-	}
-	m.tally(&f.counts, before, touched)
-	return f.counts, 0, true
-}
-
-// present returns whom the rows with errors name: by email, else by full name if exactly one of those that the source claims has it (R15).
-func (m *model) present(src modelSource, f *modelFile) map[*modelPerson]bool {
-	present := map[*modelPerson]bool{}
-	for _, bad := range f.bad {
-		byEmail := false
-		for _, key := range bad.keys {
-			if l := f.find(key); l != nil {
-				l.partial, byEmail = true, true
-			}
-			if e, ok := m.emails[key]; ok {
-				present[e.who], byEmail = true, true
-			}
-		}
-		var called []*modelPerson
-		for _, p := range m.people {
-			name := modelName(p.values[foyer.DisplayName], p.values[foyer.FirstName], p.values[foyer.LastName])
-			if _, claimed := p.claims[src.id]; claimed && modelFold(name) == modelFold(bad.name) {
-				called = append(called, p)
-			}
-		}
-		if !byEmail && bad.name != "" && len(called) == 1 {
-			present[called[0]] = true
-		}
-	}
-	return present
-}
-
-// resolve finds out whom the rows mean (R2): an alias counts unless the entry's current email is in the file too. Of two aliases of one
-// entry the first in the alphabet is the entry's.
-func (m *model) resolve(f *modelFile) {
-	inFile := map[string]bool{}
-	for _, l := range f.listed {
-		inFile[l.key] = true
-	}
-	good := maps.Clone(inFile)
-	for _, bad := range f.bad {
-		for _, key := range bad.keys {
-			inFile[key] = true
-		}
-	}
-	for _, l := range f.listed {
-		e, ok := m.emails[l.key]
-		if !ok || e.alias && inFile[modelKey(e.who.values[foyer.Email])] {
-			continue
-		}
-		first := l.key
-		for key, other := range m.emails {
-			if e.alias && other.alias && other.who == e.who && good[key] && key < first {
-				first = key
-			}
-		}
-		if first == l.key {
-			l.who, l.alias = e.who, e.alias
-		}
-	}
-}
-
-func (m *model) makeNew(l *modelListed) {
-	l.who = m.newPerson()
-	m.emails[l.key] = modelEmail{who: l.who}
-}
-
-func (m *model) newPerson() *modelPerson {
-	p := &modelPerson{id: len(m.people), enabled: true, claims: map[foyer.SourceID]modelClaim{}, hand: siteSet{}, sites: siteSet{}}
-	m.people = append(m.people, p)
-	return p
-}
-
-// copies returns everybody as they are now.
-func (m *model) copies() []modelPerson {
-	var all []modelPerson
-	for _, p := range m.people {
-		c := *p
-		c.claims = maps.Clone(p.claims)
-		all = append(all, c)
-	}
-	return all
-}
-
-// tally counts what a person sees: values, sites and status, not ownership.
-func (m *model) tally(counts *foyer.Counts, before []modelPerson, listed map[int]bool) {
-	for i, p := range m.people {
-		if i >= len(before) {
-			counts.Added++
-			delete(listed, p.id)
-			continue
-		}
-		was, differs := before[i], false
-		if was.values != p.values || !maps.Equal(was.sites, p.sites) {
-			counts.Updated++
-			differs = true
-		}
-		if was.enabled != p.enabled {
-			if p.enabled {
-				counts.Enabled++
-			} else {
-				counts.Disabled++
-			}
-			differs = true
-		}
-		if differs {
-			delete(listed, p.id)
-		}
-	}
-	counts.Unchanged = len(listed)
-}
+func (m *model) source(id foyer.SourceID) modelSource { return m.sources[id-1] }
 
 // outranks tells whether what a says wins over what b says (R8).
 func (m *model) outranks(a, b foyer.SourceID) bool {
-	pa, pb := m.sources[a-1].priority, m.sources[b-1].priority
+	pa, pb := m.source(a).priority, m.source(b).priority
 	return pa > pb || pa == pb && a < b
 }

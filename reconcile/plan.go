@@ -77,7 +77,13 @@ func newPlan(b *store.Book, d Delivery, source *foyer.Source, rows *arena) (*pla
 	if err := p.usable(d.Strict); err != nil {
 		return nil, err
 	}
-	return p, p.decide()
+	if err := p.decide(); err != nil {
+		return nil, err
+	}
+	if p.reading.counts.Listed == 0 {
+		return nil, foyer.Errorf(foyer.Invalid, "every row that can be used is of somebody who was erased; nothing was changed")
+	}
+	return p, nil
 }
 
 // rows calls yield for each row of the delivery.

@@ -9,9 +9,11 @@ package reconcile
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +41,7 @@ type Delivery struct {
 	Request store.Request             // so that it is applied once however often it is sent
 	Spill   Spill                     // where rows wait that do not fit into memory
 	covers  []foyer.EntryID           // whom the approval of a held run covers; nil: it is none
+	redoes  []foyer.RunID             // the undos for which that run was held
 	held    foyer.RunID               // that run
 }
 
@@ -127,7 +130,7 @@ func try(b *store.Book, d Delivery, run *foyer.Run, rows *arena) error {
 
 // delta plans a delivery on the book as it is. rows must stay open until what it returns is written.
 func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta, error) {
-	run.Counts, run.Problems, run.Hold, run.Status, run.Message, run.Replays, run.Redoes = foyer.Counts{}, nil, nil, foyer.Applied, "", 0, 0
+	run.Counts, run.Problems, run.Hold, run.Status, run.Message, run.Replays, run.Redoes, run.SameAs = foyer.Counts{}, nil, nil, foyer.Applied, "", 0, 0, 0
 	source, err := sourceOf(b, d.Source)
 	if err != nil {
 		return nil, err
@@ -137,12 +140,13 @@ func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta
 		return nil, err
 	}
 	again := last != nil && len(d.Digest) > 0 && bytes.Equal(last.Digest, d.Digest)
-	if again && d.held == 0 && !d.NoSkip && !d.Strict && last.Book == b.Version {
-		ended, err := b.KeepsEnded()
+	// Whom a row with an error names may be another once the rest is applied (R15): such a file is looked at again.
+	if again && d.held == 0 && !d.NoSkip && !d.Strict && last.Book == b.Version && last.Errors == 0 {
+		ended, err := keepsEnded(b, source.ID)
 		if err != nil {
 			return nil, err
 		}
-		if len(ended) == 0 {
+		if !ended {
 			repeat(run, last)
 			return &store.Delta{Run: run}, nil
 		}
@@ -164,8 +168,11 @@ func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta
 		result.Decided = &d.held
 	}
 	result.Verdict = func() (*store.Delta, error) {
+		if last != nil && len(run.Problems) > 0 && slices.Equal(run.Problems, last.Problems) {
+			run.SameAs = cmp.Or(last.SameAs, last.ID)
+		}
 		g := plan.guarded()
-		hold, err := g.judge(d.covers)
+		hold, err := g.judge(d.covers, d.redoes)
 		if d.DryRun {
 			run.Tried = plan.toll.shown()
 		}
@@ -181,15 +188,26 @@ func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta
 	return result, nil
 }
 
+// keepsEnded tells whether a keep on an entry that the source lists came to its end, and was not looked at since.
+func keepsEnded(b *store.Book, source foyer.SourceID) (bool, error) {
+	ids, err := b.KeepsEnded()
+	for _, id := range ids {
+		claim, err := b.Claim(source, id)
+		if err != nil || claim != nil {
+			return claim != nil, err
+		}
+	}
+	return false, err
+}
+
 // settleWatches ends the watches whose undo an applied run did again: with approval, or since a run was held for them before and nobody decided. The latter is told.
 func (t *toll) settleWatches(run *foyer.Run, approved bool) (over []store.Watch) {
-	undos, n := t.redo(true)
-	if !approved && n > 0 {
+	undos := t.redo(true)
+	if !approved && len(undos) > 0 {
 		run.Redoes = undos[0]
-		run.Message = strings.TrimSpace(fmt.Sprintf("%s It did again for %d what %v undid, for which a run was held before.", run.Message, n, undos[0]))
+		run.Message = strings.TrimSpace(fmt.Sprintf("%s It did again for %d what %v undid, for which a run was held before.", run.Message, t.again, undos[0]))
 	}
-	fresh, _ := t.redo(false)
-	for _, undo := range append(undos, fresh...) {
+	for _, undo := range append(undos, t.redo(false)...) {
 		over = append(over, store.Watch{Source: run.Source, Undo: undo, Over: true})
 	}
 	return over
@@ -235,7 +253,7 @@ func held(d Delivery, run *foyer.Run, hold *foyer.Hold, g *guarded, rows func(fu
 
 // repeat fills in the run of a delivery that is byte for byte the one that the book was last made from.
 func repeat(run, last *foyer.Run) {
-	run.Counts, run.Problems = last.Counts, last.Problems
+	run.Counts, run.Problems, run.SameAs = last.Counts, last.Problems, cmp.Or(last.SameAs, last.ID)
 	run.Added, run.Updated, run.Disabled, run.Enabled, run.Unchanged = 0, 0, 0, 0, last.Listed
 }
 

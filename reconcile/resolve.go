@@ -267,6 +267,9 @@ func (p *plan) seenTwice() (lines []int32) {
 	for _, entry := range p.ids.known {
 		see(entry)
 	}
+	for _, entry := range p.ids.shared { // its row may be one of those that have the id
+		see(entry)
+	}
 	slices.Sort(lines)
 	return slices.Compact(lines)
 }

@@ -274,7 +274,12 @@ func TestR22_ApprovalPlansAgain(t *testing.T) {
 	f.upload(f.hr, staff(0, 20, "Toronto"))
 	run := f.held(f.hr, staff(0, 10, "Toronto"), "10 of 20")
 	f.edit("p015@x.ca", reconcile.Edit{Permanent: new(true)})
+	tried, err := reconcile.TryApproval(t.Context(), f.store, f.operator, f.org, run.ID)
+	f.must(err)
 	approved := f.approve(run.ID, foyer.Applied)
+	if tried.Counts != approved.Counts {
+		t.Errorf("R24: tried %+v, did %+v", tried.Counts, approved.Counts)
+	}
 	if approved.Of != run.ID || approved.Disabled != 9 {
 		t.Errorf("the approval %+v", approved)
 	}

@@ -272,7 +272,7 @@ func TestEndOfASource(t *testing.T) {
 			f.upload(f.hr, original)
 			f.upload(other, "EMAIL\ncy@x.ca\n")
 			before := f.book()
-			run, err := reconcile.EndSource(t.Context(), f.store, f.operator, f.org, f.hr, leave, false)
+			run, err := reconcile.EndSource(t.Context(), f.store, f.operator, f.org, reconcile.Ending{Source: f.hr, Leave: leave})
 			f.must(err)
 			f.status("cy@x.ca", "enabled")
 			f.status("ann@x.ca", map[bool]string{true: "enabled", false: "disabled (absent)"}[leave])
@@ -293,7 +293,7 @@ func TestEndOfASource(t *testing.T) {
 func TestEndOfASource_R21_IsHeld(t *testing.T) {
 	f := newFixture(t)
 	f.upload(f.hr, staff(0, 20, "Toronto"))
-	run, err := reconcile.EndSource(t.Context(), f.store, f.operator, f.org, f.hr, false, false)
+	run, err := reconcile.EndSource(t.Context(), f.store, f.operator, f.org, reconcile.Ending{Source: f.hr})
 	f.must(err)
 	if run.Status != foyer.Held || f.enabled() != 20 {
 		t.Fatalf("the run is %s, %d enabled", run.Status, f.enabled())

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"foyer"
 	"foyer/store"
@@ -33,17 +32,20 @@ func Undo(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.Or
 
 // undo is the undoing of one run.
 type undo struct {
-	b      *store.Book
-	policy *policy
-	target *foyer.Run
-	run    *foyer.Run
-	scope  UndoScope
-	entry  foyer.EntryID // of the scope; 0: all
-	runs   map[foyer.RunID]*foyer.Run
-	left   problems // what is not put back
-	wrote  bool     // something is
-	tried  []*foyer.Change
-	sites  map[foyer.SiteID]string
+	b       *store.Book
+	policy  *policy
+	target  *foyer.Run
+	root    *foyer.Run // the act that is undone in the end, besides undos of undos
+	undone  bool       // it is undone; else done again
+	run     *foyer.Run
+	scope   UndoScope
+	entry   foyer.EntryID // of the scope; 0: all
+	runs    map[foyer.RunID]*foyer.Run
+	left    problems    // what is not put back
+	wrote   bool        // something is
+	already foyer.RunID // an earlier undo of the target that put something back
+	tried   []*foyer.Change
+	sites   map[foyer.SiteID]string
 }
 
 func undoDelta(b *store.Book, run *foyer.Run, scope UndoScope) (*store.Delta, error) {
@@ -53,18 +55,8 @@ func undoDelta(b *store.Book, run *foyer.Run, scope UndoScope) (*store.Delta, er
 		return nil, err
 	}
 	delta := &store.Delta{Run: run, Marks: map[foyer.RunID]foyer.RunStatus{}}
-	if u.target.Kind == foyer.Sync && u.target.Source != 0 {
-		delta.Watch = []store.Watch{{Source: u.target.Source}}
-	}
-	if u.target.Kind == foyer.End {
-		delta.End = []store.Ending{{Source: u.target.Source}}
-	}
-	var undid *foyer.Run // the run that the target undid
-	if u.target.Kind == foyer.Undo {
-		if undid, err = b.Run(u.target.Of); err != nil {
-			return nil, err
-		}
-		delta.Watch = []store.Watch{{Source: undid.Source, Undo: u.target.ID, Over: true}}
+	if u.root.Kind == foyer.Sync && u.undone {
+		delta.Watch = []store.Watch{{Source: u.root.Source}}
 	}
 	delta.Writes = func(yield func(*store.Write, error) bool) {
 		err := b.ChangeBatches(u.target.ID, func(batch []*foyer.Change) error { return u.putBack(batch, yield) })
@@ -78,13 +70,42 @@ func undoDelta(b *store.Book, run *foyer.Run, scope UndoScope) (*store.Delta, er
 		if u.left.countWarned > 0 || scope != (UndoScope{}) {
 			return
 		}
-		delta.Marks[u.target.ID] = foyer.Undone
-		if undid != nil && undid.Status == foyer.Undone {
-			delta.Marks[undid.ID] = foyer.Applied
+		if err := u.whole(delta); err != nil {
+			yield(nil, err)
 		}
 	}
 	delta.Verdict = func() (*store.Delta, error) { return nil, u.nothing() }
 	return delta, nil
+}
+
+// whole notes what becomes of other runs and of the source once all of the target is put back: the target is undone, what it undid itself is applied again, and
+// so on; the source whose end it was goes on; and what was undone and is done again is not watched any more.
+func (u *undo) whole(delta *store.Delta) (err error) {
+	status := foyer.Undone
+	for run := u.target; ; status = map[foyer.RunStatus]foyer.RunStatus{foyer.Undone: foyer.Applied, foyer.Applied: foyer.Undone}[status] {
+		if run.ID != u.target.ID && run.Status == status {
+			break
+		}
+		delta.Marks[run.ID] = status
+		if !wasWhole(run) {
+			break
+		}
+		if run, err = u.b.Run(run.Of); err != nil {
+			return err
+		}
+	}
+	switch {
+	case u.root.Kind == foyer.Sync && !u.undone:
+		delta.Watch = append(delta.Watch, store.Watch{Source: u.root.Source, Undo: u.target.ID, Over: true})
+	case u.root.Kind == foyer.End:
+		delta.End = []store.Ending{{Source: u.root.Source, Ended: !u.undone}}
+	}
+	return nil
+}
+
+// wasWhole tells whether a run is an undo that put back all of what it undid.
+func wasWhole(run *foyer.Run) bool {
+	return run.Kind == foyer.Undo && run.Message == "" && run.Warnings == 0
 }
 
 // nothing refuses an undo that puts nothing back.
@@ -92,10 +113,22 @@ func (u *undo) nothing() error {
 	switch {
 	case u.wrote:
 		return nil
+	case u.already != 0 && u.left.countWarned == 0:
+		return foyer.Errorf(foyer.Conflict, "the run %v is undone already, by %v", u.target.ID, u.already)
 	case u.left.countWarned > 0:
 		return foyer.Errorf(foyer.Conflict, "nothing of the run %v can be put back; the first: %v", u.target.ID, u.left.list()[0])
 	}
 	return foyer.Errorf(foyer.Conflict, "the run %v changed nothing there", u.target.ID)
+}
+
+// findRoot finds the act that is undone in the end, or done again where undoing it is what is undone.
+func (u *undo) findRoot() (err error) {
+	for u.root, u.undone = u.target, true; u.root.Kind == foyer.Undo; u.undone = !u.undone {
+		if u.root, err = u.b.Run(u.root.Of); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func newUndo(b *store.Book, run *foyer.Run, scope UndoScope) (*undo, error) {
@@ -117,6 +150,9 @@ func newUndo(b *store.Book, run *foyer.Run, scope UndoScope) (*undo, error) {
 		return nil, err
 	}
 	u := &undo{b: b, policy: p, target: target, run: run, scope: scope, runs: map[foyer.RunID]*foyer.Run{}, sites: p.sites.of}
+	if err := u.findRoot(); err != nil {
+		return nil, err
+	}
 	if scope.Site != 0 {
 		run.Message = fmt.Sprintf("Only for those at %s.", u.sites[scope.Site])
 	}
@@ -187,7 +223,11 @@ func (u *undo) putBack(batch []*foyer.Change, yield func(*store.Write, error) bo
 		return err
 	}
 	for _, c := range batch {
-		if !u.inScope(c, now[c.Entry]) {
+		concerned, err := u.inScope(c, now[c.Entry])
+		if err != nil {
+			return err
+		}
+		if !concerned {
 			continue
 		}
 		w, err := u.reverse(c, now[c.Entry])
@@ -198,8 +238,8 @@ func (u *undo) putBack(batch []*foyer.Change, yield func(*store.Write, error) bo
 			continue
 		}
 		tally(&u.run.Counts, w)
-		u.wrote = true
 		if w.Change != nil {
+			u.wrote = true
 			u.tried = keepFirst(u.tried, w.Change, maxGravest)
 		}
 		if !yield(w, nil) {
@@ -209,15 +249,65 @@ func (u *undo) putBack(batch []*foyer.Change, yield func(*store.Write, error) bo
 	return nil
 }
 
-func (u *undo) inScope(c *foyer.Change, e *foyer.Entry) bool {
+// inScope tells whether the undo is about an entry. Of two that were joined it is about both, if about either: half a join would lose a person.
+func (u *undo) inScope(c *foyer.Change, e *foyer.Entry) (bool, error) {
+	about, err := u.isAbout(c, e)
+	if err != nil || about || c.Joined == 0 {
+		return about, err
+	}
+	other, err := u.b.ChangeOf(u.target.ID, c.Joined)
+	if err != nil || other == nil {
+		return false, err
+	}
+	var its *foyer.Entry
+	err = u.b.Entries([]foyer.EntryID{c.Joined}, func(e *foyer.Entry) error {
+		its = e
+		return nil
+	})
+	if err != nil {
+		return false, err
+	}
+	return u.isAbout(other, its)
+}
+
+// isAbout tells whether the undo is about an entry: it is the one asked for, or is or was at the site asked for, now, or when the run changed it.
+func (u *undo) isAbout(c *foyer.Change, e *foyer.Entry) (bool, error) {
 	if u.entry != 0 && c.Entry != u.entry {
-		return false
+		return false, nil
 	}
 	site := u.scope.Site
 	if site == 0 || e != nil && slices.Contains(e.Sites, site) {
-		return true
+		return true, nil
 	}
-	return c.Sites != nil && (slices.Contains(c.Sites[0], site) || slices.Contains(c.Sites[1], site))
+	if c.Sites != nil || e == nil {
+		return c.Sites != nil && (slices.Contains(c.Sites[0], site) || slices.Contains(c.Sites[1], site)), nil
+	}
+	then := e.Sites
+	err := u.since(e, func(_ foyer.RunID, c *foyer.Change) error {
+		if c.Sites != nil {
+			then = c.Sites[0]
+		}
+		return nil
+	})
+	return slices.Contains(then, site), err
+}
+
+// since calls yield for each change of an entry after the target, the newest first.
+func (u *undo) since(e *foyer.Entry, yield func(foyer.RunID, *foyer.Change) error) error {
+	for id := e.LastRun; id > u.target.ID; {
+		c, err := u.b.ChangeOf(id, e.ID)
+		if err != nil {
+			return err
+		}
+		if c == nil {
+			return fmt.Errorf("the log has no change of %v by %v", e.ID, id)
+		}
+		if err := yield(id, c); err != nil {
+			return err
+		}
+		id = c.Prev
+	}
+	return nil
 }
 
 // leave lists something that is not put back.
@@ -233,13 +323,11 @@ func (u *undo) leave(c *foyer.Change, e *foyer.Entry, what, why string) {
 func (u *undo) reverse(c *foyer.Change, e *foyer.Entry) (*store.Write, error) {
 	switch {
 	case c.Removed && e != nil:
-		u.leave(c, e, "entry", "it is there again")
-		return nil, nil
+		return nil, u.leaveAsIs(c, e, "it is there again")
 	case c.Removed:
 		return u.bringBack(c)
 	case e == nil:
-		u.leave(c, nil, "entry", "it is not there any more")
-		return nil, nil
+		return nil, u.leaveAsIs(c, nil, "it is not there any more")
 	}
 	k, err := knownOf(u.b, e)
 	if err != nil {
@@ -253,6 +341,26 @@ func (u *undo) reverse(c *foyer.Change, e *foyer.Entry) (*store.Write, error) {
 		return u.takeBack(c, k, since)
 	}
 	return u.restore(c, k, since)
+}
+
+// leaveAsIs lists an entry that is not as the target left it, there or not, unless an earlier undo of the target put that back: then it is as it should be.
+func (u *undo) leaveAsIs(c *foyer.Change, e *foyer.Entry, why string) error {
+	undos, err := u.b.UndosOf(u.target.ID)
+	if err != nil {
+		return err
+	}
+	for _, undo := range undos {
+		back, err := u.b.ChangeOf(undo, c.Entry)
+		if err != nil {
+			return err
+		}
+		if back != nil && back.Removed == (e == nil) && (back.Removed || back.Added) {
+			u.already = undo
+			return nil
+		}
+	}
+	u.leave(c, e, "entry", why)
+	return nil
 }
 
 // takeBack removes an added entry that nothing touched since.
@@ -341,250 +449,4 @@ func (u *undo) restore(c *foyer.Change, k known, since touched) (*store.Write, e
 	d := u.policy.draftOf(k, u.run.ID)
 	d.forget = true
 	return u.finish(d, c, since)
-}
-
-// finish puts the aspects of a change back that nothing touched since.
-func (u *undo) finish(d *draft, c *foyer.Change, since touched) (*store.Write, error) {
-	e := d.after
-	untouched := func(aspect string, same bool) bool {
-		by, changed := since[aspect]
-		switch {
-		case changed && by == u.target.ID: // what is wrong with it was said
-		case changed && u.runs[by] != nil && u.runs[by].Of == u.target.ID:
-			u.leave(c, e, aspectName(aspect), fmt.Sprintf("%v put it back already", by))
-		case changed:
-			u.leave(c, e, aspectName(aspect), fmt.Sprintf("%v changed it since", by))
-		case !same:
-			u.leave(c, e, aspectName(aspect), "it is something else by now")
-		default:
-			return true
-		}
-		return false
-	}
-	for _, f := range c.Fields {
-		if untouched(aspectOf(f.Field), c.Removed || e.Values[f.Field] == f.After && e.Origins[f.Field].Owner == f.Owner) {
-			d.set(f.Field, f.Before, f.From)
-		}
-	}
-	if _, changed := since["email"]; !changed {
-		for _, m := range c.Emails {
-			was, err := u.stillThere(m.Before)
-			if err != nil {
-				return nil, err
-			}
-			if m.Before.Entry == c.Entry {
-				was = m.Before
-			}
-			d.emails = append(d.emails, foyer.EmailChange{Key: m.Key, Before: m.After, After: was})
-		}
-	}
-	if c.HandSites != nil && untouched("sites given by hand", c.Removed || slices.Equal(e.HandSites, c.HandSites[1])) {
-		e.HandSites = c.HandSites[0]
-	}
-	u.restoreMarks(d, c, untouched)
-	if err := u.restoreIDs(d, c, untouched); err != nil {
-		return nil, err
-	}
-	u.restoreClaims(d, c, untouched)
-	u.restoreStatus(d, c, untouched)
-	d.normalise(nil)
-	return d.finish(), nil
-}
-
-func (u *undo) restoreMarks(d *draft, c *foyer.Change, untouched func(string, bool) bool) {
-	now := map[string]string{"permanent": fmt.Sprint(d.after.Permanent), "pinned": fmt.Sprint(d.after.Pinned), "notify": d.after.Notify.String(), "notes": d.after.Notes}
-	edit := &Edit{}
-	for _, f := range c.Flags {
-		if !untouched(f.Name, c.Removed || now[f.Name] == f.After) {
-			continue
-		}
-		yes := f.Before == "true"
-		switch f.Name {
-		case "permanent":
-			edit.Permanent = &yes
-		case "pinned":
-			edit.Pinned = &yes
-		case "notify":
-			set, _ := foyer.ParseMethods(f.Before)
-			edit.Notify = &set
-		case "notes":
-			edit.Notes = &f.Before
-		}
-	}
-	d.mark(edit)
-	for _, k := range c.Keeps {
-		if untouched("keep:"+k.Field.Label(), c.Removed || d.after.Keeps[k.Field] == k.After) {
-			d.keep(k.Field, k.Before)
-		}
-	}
-}
-
-func (u *undo) restoreIDs(d *draft, c *foyer.Change, untouched func(string, bool) bool) error {
-	for _, id := range c.IDs {
-		same := d.after.KnownAs(id.Source) == id.After
-		taken := foyer.EntryID(0)
-		if id.Before != "" {
-			err := u.b.EntryOfID(id.Source, []string{id.Before}, func(_ string, entry foyer.EntryID) { taken = entry })
-			if err != nil {
-				return err
-			}
-		}
-		if taken != 0 && taken != c.Entry {
-			moved, err := u.movesBack(taken, id)
-			if err != nil {
-				return err
-			}
-			same = same && moved
-		}
-		if untouched(fmt.Sprintf("id:%v", id.Source), same) {
-			d.know(id.Source, id.Before)
-		}
-	}
-	return nil
-}
-
-// movesBack tells whether this undo takes an id away from the entry that has it now.
-func (u *undo) movesBack(entry foyer.EntryID, id foyer.IDChange) (bool, error) {
-	if u.scope != (UndoScope{}) {
-		return false, nil
-	}
-	c, err := u.b.ChangeOf(u.target.ID, entry)
-	if err != nil || c == nil {
-		return false, err
-	}
-	return slices.ContainsFunc(c.IDs, func(x foyer.IDChange) bool { return x.Source == id.Source && x.After == id.Before }), nil
-}
-
-func (u *undo) restoreClaims(d *draft, c *foyer.Change, untouched func(string, bool) bool) {
-	for _, claim := range c.Claims {
-		source := u.b.Source(claim.Source)
-		now := claimOf(d.has, claim.Source)
-		if source == nil || !untouched("claim:"+source.Name, c.Removed || now.Same(claim.After)) {
-			continue
-		}
-		if claim.Before != nil && !source.EndedAt.IsZero() && u.target.Kind != foyer.End {
-			u.leave(c, d.after, "listed by "+source.Name, "the source has ended")
-			continue
-		}
-		d.setClaim(source, claim.Before) // without a hash: its row is looked at again (R17)
-	}
-}
-
-// restoreStatus puts back the status, within what the claims say now, and the sites.
-func (u *undo) restoreStatus(d *draft, c *foyer.Change, untouched func(string, bool) bool) {
-	e := d.after
-	if c.Status != nil && untouched("status", c.Removed || e.StatusNow() == c.Status[1]) {
-		e.Enabled, e.Reason = c.Status[0].Enabled, c.Status[0].Reason
-	}
-	decides := d.count()
-	if decides != nil {
-		d.follow(decides)
-	}
-	d.place(decides != nil)
-	if c.Sites != nil && !e.Enabled && decides == nil && (c.Removed || slices.Equal(e.Sites, c.Sites[1])) {
-		e.Sites = c.Sites[0] // its last
-	}
-}
-
-// touched says of each aspect of an entry which run changed it since.
-type touched map[string]foyer.RunID
-
-func aspectOf(f foyer.Field) string {
-	if f == foyer.Email {
-		return "email"
-	}
-	return "field:" + f.Label()
-}
-
-// aspectName is what an aspect is called to a person.
-func aspectName(aspect string) string {
-	what, of, _ := strings.Cut(aspect, ":")
-	switch what {
-	case "field":
-		return of
-	case "claim":
-		return "listed by " + of
-	case "keep":
-		return "kept " + of
-	case "id":
-		return "id of " + of
-	}
-	return aspect
-}
-
-// aspects calls yield with the name of each aspect that a change is about. sources names sources.
-func (u *undo) aspects(c *foyer.Change, yield func(string)) {
-	for _, f := range c.Fields {
-		yield(aspectOf(f.Field))
-	}
-	if len(c.Emails) > 0 {
-		yield("email")
-	}
-	if c.Status != nil {
-		yield("status")
-	}
-	if c.HandSites != nil {
-		yield("sites given by hand")
-	}
-	for _, f := range c.Flags {
-		yield(f.Name)
-	}
-	for _, k := range c.Keeps {
-		yield("keep:" + k.Field.Label())
-	}
-	for _, id := range c.IDs {
-		yield(fmt.Sprintf("id:%v", id.Source))
-	}
-	for _, claim := range c.Claims {
-		if source := u.b.Source(claim.Source); source != nil {
-			yield("claim:" + source.Name)
-		}
-	}
-}
-
-// touchedSince returns what was changed of an entry after the target, besides what undos put back again.
-func (u *undo) touchedSince(e *foyer.Entry) (touched, error) {
-	since := touched{}
-	undone := map[foyer.RunID]touched{} // of later runs, which aspects a still later undo put back
-	for id := e.LastRun; id > u.target.ID; {
-		c, err := u.b.ChangeOf(id, e.ID)
-		if err != nil {
-			return nil, err
-		}
-		if c == nil {
-			return nil, fmt.Errorf("the log has no change of %v by %v", e.ID, id)
-		}
-		run, err := u.runOf(id)
-		if err != nil {
-			return nil, err
-		}
-		u.aspects(c, func(aspect string) {
-			if _, ok := undone[id][aspect]; ok {
-				return
-			}
-			if run.Kind != foyer.Undo || run.Of <= u.target.ID {
-				if _, later := since[aspect]; !later {
-					since[aspect] = id
-				}
-				return
-			}
-			if undone[run.Of] == nil {
-				undone[run.Of] = touched{}
-			}
-			undone[run.Of][aspect] = id
-		})
-		id = c.Prev
-	}
-	return since, nil
-}
-
-func (u *undo) runOf(id foyer.RunID) (*foyer.Run, error) {
-	if u.runs[id] == nil {
-		run, err := u.b.Run(id)
-		if err != nil {
-			return nil, err
-		}
-		u.runs[id] = run
-	}
-	return u.runs[id], nil
 }

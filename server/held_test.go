@@ -104,7 +104,7 @@ func TestUpload_R21_StrictIsConflict(t *testing.T) {
 func TestUpload_EndedSourceIsForbidden(t *testing.T) {
 	f := foyertest.Start(t)
 	f.Upload(t, ann)
-	_, err := reconcile.EndSource(t.Context(), f.Store, f.Operator, f.Org.ID, 1, true, false)
+	_, err := reconcile.EndSource(t.Context(), f.Store, f.Operator, f.Org.ID, reconcile.Ending{Source: 1, Leave: true})
 	must(t, err)
 	p := wantProblem(t, f.Upload(t, ann), 403, "forbidden")
 	if !strings.Contains(p.Detail, "has ended") {

@@ -107,8 +107,8 @@ func addressOf(conn net.Conn) netip.Addr {
 func (c *crowd) enter(address netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	spared, network := !address.IsValid() || c.spared(address), networkOf(address)
-	if c.open >= c.limits.Connections || !spared && c.from[network] >= c.limits.PerAddress {
+	spared := !address.IsValid() || c.spared(address)
+	if c.open >= c.limits.Connections || !spared && c.from[foyer.ClientNetwork(address)] >= c.limits.PerAddress {
 		if now := time.Now(); now.Sub(c.warned) > time.Minute {
 			c.warned = now
 			c.log.LogAttrs(context.Background(), slog.LevelWarn, "connections are refused: too many are open", slog.String("from", address.String()), slog.Int("open", c.open))
@@ -119,7 +119,7 @@ func (c *crowd) enter(address netip.Addr) bool {
 		c.from = map[netip.Prefix]int{}
 	}
 	c.open++
-	c.from[network]++
+	c.from[foyer.ClientNetwork(address)]++
 	return true
 }
 
@@ -127,23 +127,10 @@ func (c *crowd) leave(address netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open--
-	network := networkOf(address)
+	network := foyer.ClientNetwork(address)
 	if c.from[network]--; c.from[network] == 0 {
 		delete(c.from, network)
 	}
-}
-
-// networkOf is an address; of IPv6 its network of 64 bits, since one client has all of that.
-func networkOf(address netip.Addr) netip.Prefix {
-	bits := address.BitLen()
-	if address.Is6() {
-		bits = 64
-	}
-	network, err := address.WithZone("").Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return network
 }
 
 // visitor is a connection that is counted until it is closed.

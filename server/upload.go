@@ -62,6 +62,10 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	run, err := reconcile.Run(r.Context(), s.Store, caller, d)
 	if answered, ok := errors.AsType[*store.AnsweredError](err); ok {
 		run, err = answered.Run, again(answered.Run)
+		run.Status = foyer.Applied // what became of it since is not what was answered
+		if run.Hold != nil {
+			run.Status = foyer.Held
+		}
 	}
 	if run != nil && run.ID != 0 && !d.DryRun {
 		entry.run = run.ID.String()

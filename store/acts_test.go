@@ -143,7 +143,7 @@ func undo(w *world, c foyer.Caller, run foyer.RunID) error {
 }
 
 func end(w *world, c foyer.Caller) error {
-	_, err := reconcile.EndSource(w.t.Context(), w.Store, c, w.Org.ID, 1, true, false)
+	_, err := reconcile.EndSource(w.t.Context(), w.Store, c, w.Org.ID, reconcile.Ending{Source: 1, Leave: true})
 	return err
 }
 

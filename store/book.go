@@ -321,6 +321,7 @@ func (s *Store) apply(t *txn, caller foyer.Caller, act Act, b *Book, d *Delta) e
 	if d.Run.ID, err = nextRun(t, org); err != nil {
 		return err
 	}
+	d.Writes = b.within(caller, d.Writes)
 	var touched []foyer.EntryID // by an act on a few entries
 	if kind := d.Run.Kind; d.Writes != nil && (kind == foyer.Edit || kind == foyer.Join) {
 		d.Writes = noteEntries(d.Writes, &touched)
@@ -371,6 +372,36 @@ func runDetail(r *foyer.Run, touched []foyer.EntryID) string {
 	return detail
 }
 
+// within passes writes on, and fails where one is not the caller's to make: of a site administrator, to an entry that is or comes to be at none of their sites, or
+// that changes other sites than theirs.
+func (b *Book) within(caller foyer.Caller, writes iter.Seq2[*Write, error]) iter.Seq2[*Write, error] {
+	if len(caller.Sites) == 0 || writes == nil {
+		return writes
+	}
+	return func(yield func(*Write, error) bool) {
+		for w, err := range writes {
+			if err == nil && w != nil {
+				err = b.permits(caller, w)
+			}
+			if !yield(w, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func (b *Book) permits(caller foyer.Caller, w *Write) error {
+	before, after := &foyer.Entry{}, w.Entry
+	err := b.Entries([]foyer.EntryID{w.ID}, func(e *foyer.Entry) error {
+		before = e
+		return caller.MayEditAt(e.Sites)
+	})
+	if err != nil || after == nil {
+		return err
+	}
+	return errors.Join(caller.MayEditAt(after.Sites), caller.MayMove(before.HandSites, after.HandSites))
+}
+
 // noteEntries passes writes on and notes to which entries they are.
 func noteEntries(writes iter.Seq2[*Write, error], ids *[]foyer.EntryID) iter.Seq2[*Write, error] {
 	return func(yield func(*Write, error) bool) {
@@ -390,6 +421,9 @@ func (s *Store) conclude(t *txn, caller foyer.Caller, org foyer.OrgID, d *Delta)
 	run := d.Run
 	if d.Decided != nil {
 		held, err := readRun(t, org, *d.Decided)
+		if err == nil {
+			err = waits(held, t.now) // it may have been rejected or superseded since it was read
+		}
 		if err != nil {
 			return err
 		}

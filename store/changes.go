@@ -432,6 +432,30 @@ func (b *Book) ChangeBatches(run foyer.RunID, yield func([]*foyer.Change) error)
 	}
 }
 
+// RemovedBy calls yield for each entry that a run removed. yield must not ask the book for anything.
+func (b *Book) RemovedBy(run foyer.RunID, yield func(*foyer.Change) error) error {
+	const q = `SELECT changes FROM change_chunk WHERE org = $1 AND run = $2 ORDER BY first`
+	return b.t.each(q, []any{b.Org.ID, run}, func(rows *sql.Rows) error {
+		var chunk sql.RawBytes
+		if err := rows.Scan(&chunk); err != nil {
+			return err
+		}
+		for line := range bytes.Lines(chunk) {
+			if !bytes.Contains(line, []byte(`,"removed":true`)) {
+				continue
+			}
+			c, err := parseChange(line)
+			if err == nil && c.Removed {
+				err = yield(&c)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 // ChangeOf returns what a run did to one entry; nil where the log has nothing of it.
 func (b *Book) ChangeOf(run foyer.RunID, entry foyer.EntryID) (*foyer.Change, error) {
 	return changeOf(b.t, b.Org.ID, run, entry)

@@ -3,7 +3,11 @@ package store
 import (
 	"context"
 	"database/sql"
+	"fmt"
+	"strings"
 	"time"
+
+	"foyer"
 )
 
 // checkpointer carries what was committed from SQLite's log into the database, beside the writers: SQLite by itself does so within the
@@ -32,6 +36,56 @@ const (
 	soonAgain  = 20 * time.Millisecond
 	laterAgain = time.Second
 )
+
+// emptyWithin is how long whoever wants the log emptied waits for those who read it, and askOwed how often each process looks whether it is still to be emptied.
+const (
+	emptyWithin = 3 * time.Second
+	askOwed     = 2 * time.Second
+)
+
+// owedPrefix begins the names of what says in the database that its log is to be emptied: whoever has the database open does it, whatever becomes of
+// the process that owes it.
+const owedPrefix = "empty_log "
+
+// oweEmpty says that the log is to be emptied, since it holds what was erased.
+func oweEmpty(t *txn, org foyer.OrgID, run foyer.RunID) error {
+	return t.exec(`INSERT INTO meta (name, value) VALUES ($1, '') ON CONFLICT DO NOTHING`, fmt.Sprintf("%s%s %d", owedPrefix, org, run))
+}
+
+// empty empties the log where it is owed. It tells whether it did; if not within so long, it is done as soon as nobody reads any more what is in it. Nobody who
+// writes waits for it.
+func (c *checkpointer) empty(ctx context.Context, within time.Duration) bool {
+	for end := time.Now().Add(within); ; {
+		if c.emptyOwed(ctx) {
+			return true
+		}
+		if time.Now().After(end) || ctx.Err() != nil {
+			c.committed()
+			return false
+		}
+		time.Sleep(soonAgain)
+	}
+}
+
+// emptyOwed tries once to empty the log where it is owed; it tells whether it is owed no more.
+func (c *checkpointer) emptyOwed(ctx context.Context) bool {
+	const q = `SELECT COALESCE(GROUP_CONCAT(name, char(10)), '') FROM meta WHERE name >= $1 AND name < $1 || '~'`
+	var names string
+	if err := c.own.QueryRowContext(ctx, q, owedPrefix).Scan(&names); err != nil || names == "" {
+		return err == nil
+	}
+	// The greater part is carried over without the writers' lock.
+	if _, _, ok := frames(ctx, c.own, `PRAGMA wal_checkpoint(PASSIVE)`); !ok {
+		return false
+	}
+	if _, _, ok := frames(ctx, c.own, `PRAGMA wal_checkpoint(TRUNCATE)`); !ok {
+		return false
+	}
+	for name := range strings.SplitSeq(names, "\n") {
+		c.own.ExecContext(ctx, `DELETE FROM meta WHERE name = $1`, name) // fails while another writes: then it is emptied once more
+	}
+	return true
+}
 
 // startCheckpointer starts one. own must not wait for locks: while it does, it may hold the writers up.
 func startCheckpointer(own, write *sql.DB) *checkpointer {
@@ -63,11 +117,18 @@ func (c *checkpointer) run(ctx context.Context) {
 	idle, pause := false, soonAgain
 	again := time.NewTimer(0)
 	again.Stop()
+	ask := time.NewTicker(askOwed)
+	defer ask.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			c.carry(context.WithoutCancel(ctx), c.own, worthFrames)
+			ctx = context.WithoutCancel(ctx)
+			c.carry(ctx, c.own, worthFrames)
+			c.emptyOwed(ctx)
 			return
+		case <-ask.C:
+			c.emptyOwed(ctx)
+			continue
 		case <-c.wake:
 			idle = false
 		case <-again.C:

@@ -127,37 +127,54 @@ func (s *Store) keep(t *txn, org foyer.OrgID, run foyer.RunID, k *Kept) error {
 	return rows.finish()
 }
 
+// errCut says that a part of what a held run keeps is missing.
+var errCut = errors.New("is cut")
+
+// openPart returns the records of one part of what a held run keeps; none of the last.
+func openPart(t *txn, s *Store, org foyer.OrgID, run foyer.RunID, kind string, part int) ([]byte, error) {
+	var data []byte
+	err := t.get(`SELECT data FROM held_chunk WHERE org = $1 AND run = $2 AND kind = $3 AND part = $4`, []any{org, run, kind, part}, &data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, fmt.Errorf("what the run %v keeps %w", run, errCut)
+	}
+	if err != nil {
+		return nil, err
+	}
+	packed, err := s.vault.Open(heldIdentity(org, run, kind, part), data)
+	if err != nil {
+		return nil, fmt.Errorf("what the run %v keeps is damaged: %w", run, err)
+	}
+	plain, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
+	if err != nil {
+		return nil, fmt.Errorf("what the run %v keeps is damaged: %w", run, err)
+	}
+	return plain, nil
+}
+
+// eachRecord calls yield for each record of a part.
+func eachRecord(run foyer.RunID, plain []byte, yield func(record []byte) error) error {
+	for len(plain) > 0 {
+		size, n := binary.Uvarint(plain)
+		if n <= 0 || size > uint64(len(plain)-n) {
+			return fmt.Errorf("what the run %v keeps is damaged", run)
+		}
+		if err := yield(plain[n : n+int(size)]); err != nil {
+			return err
+		}
+		plain = plain[n+int(size):]
+	}
+	return nil
+}
+
 // readHeld calls yield for each record of a sequence of a held run.
 func readHeld(t *txn, s *Store, org foyer.OrgID, run foyer.RunID, kind string, yield func(record []byte) error) error {
 	for part := 0; ; part++ {
-		var data []byte
-		err := t.get(`SELECT data FROM held_chunk WHERE org = $1 AND run = $2 AND kind = $3 AND part = $4`, []any{org, run, kind, part}, &data)
-		if errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("what the run %v keeps is cut", run)
+		plain, err := openPart(t, s, org, run, kind, part)
+		if err == nil {
+			err = eachRecord(run, plain, yield)
 		}
-		if err != nil {
+		if err != nil || len(plain) == 0 {
 			return err
-		}
-		packed, err := s.vault.Open(heldIdentity(org, run, kind, part), data)
-		if err != nil {
-			return fmt.Errorf("what the run %v keeps is damaged: %w", run, err)
-		}
-		plain, err := io.ReadAll(flate.NewReader(bytes.NewReader(packed)))
-		if err != nil {
-			return fmt.Errorf("what the run %v keeps is damaged: %w", run, err)
-		}
-		if len(plain) == 0 {
-			return nil
-		}
-		for len(plain) > 0 {
-			size, n := binary.Uvarint(plain)
-			if n <= 0 || size > uint64(len(plain)-n) {
-				return fmt.Errorf("what the run %v keeps is damaged", run)
-			}
-			if err := yield(plain[n : n+int(size)]); err != nil {
-				return err
-			}
-			plain = plain[n+int(size):]
 		}
 	}
 }

@@ -9,10 +9,11 @@ import (
 	"foyer"
 )
 
-// Loss is an entry that a run of a source took away: disabled, or taken off sites by absence.
+// Loss is an entry that a run of a source took away: disabled, or taken off sites.
 type Loss struct {
 	Entry foyer.EntryID
-	Sites []foyer.SiteID // it lost these and stayed enabled; none: it was disabled
+	Sites []foyer.SiteID // it lost these and stayed as it was; none: it was disabled
+	Moved bool           // not by absence: the source listed it at other sites, and at none of those that it had
 }
 
 // Losses returns whom the runs of a source took away since a time and since the last run of it that was approved, by ascending entry.
@@ -58,7 +59,7 @@ func lossesOf(chunk []byte, source foyer.SourceID, lost map[foyer.EntryID]Loss) 
 	return nil
 }
 
-// LossOf tells whether a change takes its entry away: it is disabled, or a source's absence takes it off sites (R21).
+// LossOf tells whether a change takes its entry away: it is disabled, or a source's absence takes it off sites, or its listing off all that it had (R21).
 func LossOf(c *foyer.Change, source foyer.SourceID) (Loss, bool) {
 	loss := Loss{Entry: c.Entry}
 	if s := c.Status; !c.Removed && s != nil && s[0].Enabled && !s[1].Enabled {
@@ -69,7 +70,11 @@ func LossOf(c *foyer.Change, source foyer.SourceID) (Loss, bool) {
 	}
 	absent := slices.ContainsFunc(c.Claims, func(claim foyer.ClaimChange) bool { return claim.Source == source && claim.After == nil })
 	if !absent && c.HandSites == nil {
-		return loss, false
+		kept := slices.ContainsFunc(c.Sites[0], func(site foyer.SiteID) bool { return slices.Contains(c.Sites[1], site) })
+		if kept || len(c.Sites[1]) == 0 {
+			return loss, false
+		}
+		loss.Moved = true
 	}
 	for _, site := range c.Sites[0] {
 		if !slices.Contains(c.Sites[1], site) {

@@ -9,7 +9,7 @@ import (
 	"foyer"
 )
 
-const runColumns = `id, kind, source, actor, address, status, started_at, finished_at, counts, problems, message, digest, book, of_run, replays, hold, refusal`
+const runColumns = `id, kind, source, actor, address, status, started_at, finished_at, counts, problems, message, digest, book, of_run, replays, hold, refusal, same_as`
 
 // nextRun returns the number of the next run. The transaction must hold the organization's book.
 func nextRun(t *txn, org foyer.OrgID) (id foyer.RunID, err error) {
@@ -24,7 +24,7 @@ func insertRun(t *txn, org foyer.OrgID, r *foyer.Run) error {
 		return err
 	}
 	problems := []byte("[]")
-	if len(r.Problems) > 0 {
+	if len(r.Problems) > 0 && r.SameAs == 0 {
 		if problems, err = json.Marshal(r.Problems); err != nil {
 			return err
 		}
@@ -38,9 +38,9 @@ func insertRun(t *txn, org foyer.OrgID, r *foyer.Run) error {
 		return err
 	}
 	digest := append([]byte{}, r.Digest...)
-	const q = `INSERT INTO run (org, ` + runColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
+	const q = `INSERT INTO run (org, ` + runColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)`
 	err = t.exec(q, org, r.ID, r.Kind, r.Source, r.Actor, r.Address, r.Status, millis(r.Started), millis(r.Finished),
-		string(counts), string(problems), r.Message, digest, r.Book, r.Of, r.Replays, hold, refusal)
+		string(counts), string(problems), r.Message, digest, r.Book, r.Of, r.Replays, hold, refusal, r.SameAs)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,7 @@ func scanRun(rows *sql.Rows) (*foyer.Run, error) {
 	var started, finished int64
 	var counts, problems, hold, refusal []byte
 	err := rows.Scan(&r.ID, &r.Kind, &r.Source, &r.Actor, &r.Address, &r.Status, &started, &finished, &counts, &problems, &r.Message, &r.Digest, &r.Book,
-		&r.Of, &r.Replays, &hold, &refusal)
+		&r.Of, &r.Replays, &hold, &refusal, &r.SameAs)
 	r.Started, r.Finished = fromMillis(started), fromMillis(finished)
 	if err != nil {
 		return nil, err
@@ -93,7 +93,19 @@ func readRun(t *txn, org foyer.OrgID, id foyer.RunID) (*foyer.Run, error) {
 	if len(runs) == 0 {
 		return nil, foyer.Errorf(foyer.NotFound, "there is no run %v in this organization; foyer run list shows them", id)
 	}
-	return runs[0], nil
+	return runs[0], withProblems(t, org, runs[0])
+}
+
+// withProblems fills in the problems that a run shares with an earlier one.
+func withProblems(t *txn, org foyer.OrgID, r *foyer.Run) error {
+	if r.SameAs == 0 {
+		return nil
+	}
+	earlier, err := readRuns(t, `WHERE org = $1 AND id = $2`, org, r.SameAs)
+	if err == nil && len(earlier) > 0 {
+		r.Problems = earlier[0].Problems
+	}
+	return err
 }
 
 // LastApplied returns the run that applied the source's last delivery; nil where there was none.
@@ -102,13 +114,25 @@ func (b *Book) LastApplied(source foyer.SourceID) (*foyer.Run, error) {
 	if err != nil || len(runs) == 0 {
 		return nil, err
 	}
-	return runs[0], nil
+	return runs[0], withProblems(b.t, b.Org.ID, runs[0])
 }
 
 // AppliedBefore returns the run that last applied the very same bytes of the source; 0 where none did.
 func (b *Book) AppliedBefore(source foyer.SourceID, digest []byte) (id foyer.RunID, err error) {
 	const q = `SELECT COALESCE(MAX(id), 0) FROM run WHERE org = $1 AND source = $2 AND digest = $3 AND status = 'applied'`
 	return id, b.t.get(q, []any{b.Org.ID, source, digest}, &id)
+}
+
+// UndosOf returns the undos of a run, the newest first.
+func (b *Book) UndosOf(id foyer.RunID) (undos []foyer.RunID, err error) {
+	const q = `SELECT id FROM run WHERE org = $1 AND of_run = $2 AND of_run > 0 AND kind = 'undo' AND status = 'applied' ORDER BY id DESC`
+	err = b.t.each(q, []any{b.Org.ID, id}, func(rows *sql.Rows) error {
+		var undo foyer.RunID
+		err := rows.Scan(&undo)
+		undos = append(undos, undo)
+		return err
+	})
+	return undos, err
 }
 
 // Run returns a run; foyer.NotFound where the organization has none of that id.

@@ -19,6 +19,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -50,6 +51,7 @@ type Store struct {
 	locks orgLocks
 
 	auditKey []byte
+	written  atomic.Int64
 }
 
 // busyTimeout is how long a write waits for another process, and a sync for another one of its organization.
@@ -108,7 +110,7 @@ func makePrivate(path string) error {
 func dsn(path, key, value string) string {
 	q := url.Values{"_pragma": {
 		"busy_timeout(" + fmt.Sprint(busyTimeout.Milliseconds()) + ")", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(FAST)", "wal_autocheckpoint(0)",
+		"cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(ON)", "wal_autocheckpoint(0)",
 		"recursive_triggers(1)", // or REPLACE would delete rows of the audit past its triggers
 	}}
 	q.Add(key, value)
@@ -117,7 +119,7 @@ func dsn(path, key, value string) string {
 
 // logDSN is for the connection of the checkpointer, which needs no cache and must not wait.
 func logDSN(path string) string {
-	q := url.Values{"_pragma": {"busy_timeout(0)", "synchronous(FULL)", "wal_autocheckpoint(0)", "cache_size(1)"}}
+	q := url.Values{"_pragma": {"busy_timeout(0)", "synchronous(FULL)", "secure_delete(ON)", "wal_autocheckpoint(0)", "cache_size(1)"}}
 	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
 }
 
@@ -201,7 +203,7 @@ func (s *Store) within(ctx context.Context, pool *sql.DB, options *sql.TxOptions
 		return busy(doing, err)
 	}
 	defer tx.Rollback()
-	if err := fn(newTxn(ctx, tx, s.clock())); err != nil {
+	if err := fn(newTxn(ctx, tx, s.clock(), &s.written)); err != nil {
 		return busy(doing, err)
 	}
 	return busy(doing, tx.Commit())
@@ -254,6 +256,9 @@ func values(rows, columns int) string {
 	row := "(" + strings.Repeat("?, ", columns-1) + "?)"
 	return strings.Repeat(row+", ", rows-1) + row
 }
+
+// Written returns how many rows this process has written, those of transactions that were undone included: for measuring.
+func (s *Store) Written() int64 { return s.written.Load() }
 
 // Now returns the time by the store's clock, which is the one that its rows are stamped with.
 func (s *Store) Now() time.Time { return s.clock() }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql"
+	"sync/atomic"
 	"time"
 )
 
@@ -11,11 +12,12 @@ type txn struct {
 	ctx      context.Context // the transaction's: it ends with it
 	tx       *sql.Tx
 	now      time.Time // when it began, by the store's clock
+	written  *atomic.Int64
 	prepared map[string]*sql.Stmt
 }
 
-func newTxn(ctx context.Context, tx *sql.Tx, now time.Time) *txn {
-	return &txn{ctx: ctx, tx: tx, now: now, prepared: map[string]*sql.Stmt{}}
+func newTxn(ctx context.Context, tx *sql.Tx, now time.Time, written *atomic.Int64) *txn {
+	return &txn{ctx: ctx, tx: tx, now: now, written: written, prepared: map[string]*sql.Stmt{}}
 }
 
 func (t *txn) prepare(query string) (*sql.Stmt, error) {
@@ -44,7 +46,9 @@ func (t *txn) count(query string, args ...any) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return result.RowsAffected()
+	rows, err := result.RowsAffected()
+	t.written.Add(rows)
+	return rows, err
 }
 
 // get reads one row into dest; sql.ErrNoRows where there is none.

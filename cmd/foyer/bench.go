@@ -32,7 +32,7 @@ type benchCase struct {
 	file string
 	took []time.Duration
 	peak uint64 // bytes above idle
-	rows int    // that the run wrote
+	rows int64  // that it wrote
 }
 
 // Run measures first load, nothing changed, 1 % changed and the very same file, beside the sqlite3 command in turn.
@@ -74,14 +74,14 @@ func (c *benchCmd) Run(a *app) error {
 	}
 	rows := [][]string{}
 	for i, own := range ours {
-		row := []string{own.name, span(own.took), fmt.Sprintf("%d MiB", own.peak>>20), "-", "-"}
+		row := []string{own.name, span(own.took), fmt.Sprintf("%d MiB", own.peak>>20), fmt.Sprint(own.rows), "-", "-"}
 		if i < len(theirs) && len(theirs[i].took) > 0 {
-			row[3] = span(theirs[i].took)
-			row[4] = fmt.Sprintf("%.2f", fastest(own.took).Seconds()/fastest(theirs[i].took).Seconds())
+			row[4] = span(theirs[i].took)
+			row[5] = fmt.Sprintf("%.2f", fastest(own.took).Seconds()/fastest(theirs[i].took).Seconds())
 		}
 		rows = append(rows, row)
 	}
-	return a.table("WORK,FOYER,MEMORY ABOVE IDLE,SQLITE3,RATIO", rows)
+	return a.table("WORK,FOYER,MEMORY ABOVE IDLE,ROWS WRITTEN,SQLITE3,RATIO", rows)
 }
 
 func writeFile(path string, file staff.File) error {
@@ -157,8 +157,8 @@ func (a *app) measure(o *opened, org foyer.Org, source foyer.Source, work *bench
 			}
 		}
 	}()
-	start := time.Now()
-	run, err := applyFile(a, o.Store, o.operator, org, source, path, fresh)
+	start, before := time.Now(), o.Written()
+	_, err := applyFile(a, o.Store, o.operator, org, source, path, fresh)
 	took := time.Since(start)
 	close(stop)
 	if err != nil {
@@ -168,7 +168,7 @@ func (a *app) measure(o *opened, org foyer.Org, source foyer.Source, work *bench
 	if above := peak.Load(); above > idle {
 		work.peak = max(work.peak, above-idle)
 	}
-	work.rows = run.Listed
+	work.rows = o.Written() - before
 	return nil
 }
 

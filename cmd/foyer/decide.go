@@ -14,17 +14,22 @@ import (
 
 type runApproveCmd struct {
 	orgFlag
-	ID string `arg:"" help:"The held run: R-81."`
+	ID     string `arg:"" help:"The held run: R-81."`
+	DryRun bool   `help:"Show what it would do on today's book, and change nothing."`
 }
 
 // Run approves a held run.
 func (c *runApproveCmd) Run(a *app) error {
 	return a.withRun(c.Org, c.ID, func(o *opened, org foyer.Org, n names, id foyer.RunID) error {
-		run, err := reconcile.Approve(a.ctx, o.Store, o.operator, org.ID, id)
+		approve := reconcile.Approve
+		if c.DryRun {
+			approve = reconcile.TryApproval
+		}
+		run, err := approve(a.ctx, o.Store, o.operator, org.ID, id)
 		if err != nil {
 			return err
 		}
-		return a.reportRun(o, run, org, n, false)
+		return a.reportRun(o, run, org, n, c.DryRun)
 	})
 }
 

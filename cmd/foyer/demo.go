@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"strings"
 
 	"foyer"
@@ -52,7 +53,7 @@ func (c *demoCmd) Run(a *app) error {
 	ctx, stop := context.WithCancel(a.ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- i.serve(ctx) }()
-	err = a.demonstrate(o, i)
+	err = a.demonstrate(o, i, c.Once)
 	if err == nil && !c.Once {
 		a.printf("\nThe server keeps running; Ctrl-C ends it.")
 		err = <-ended
@@ -64,7 +65,7 @@ func (c *demoCmd) Run(a *app) error {
 }
 
 // demonstrate makes an organization and does for some nights what a customer's script does.
-func (a *app) demonstrate(o *opened, i *instance) error {
+func (a *app) demonstrate(o *opened, i *instance, once bool) error {
 	customer, org, err := a.demoCustomer(o, i)
 	if err != nil {
 		return err
@@ -94,13 +95,20 @@ func (a *app) demonstrate(o *opened, i *instance) error {
 	if err := (&entryListCmd{orgFlag: orgFlag{org.Slug}}).Run(a); err != nil {
 		return err
 	}
-	a.printf("\nLook further, in another terminal:")
-	for _, command := range []string{"run list", "run show R-2", "entry show rob.jones@test.com", "run show R-4", "run reject R-4", "run undo R-2", "key list"} {
-		verb, rest, _ := strings.Cut(command+" ", " ")
-		sub, arg, _ := strings.Cut(rest, " ")
-		a.printf("  foyer %s %s --data %s --org %s %s", verb, sub, a.cli.Data, org.Slug, arg)
+	if once {
+		return nil
 	}
-	a.printf("Send a file yourself:\n  curl --cacert %s -H \"Authorization: Bearer TOKEN\" -F file=@staff.csv %s/addressbook/uploadcsv (a token as in docs/api.md)", i.certs.CAFile(), i.url)
+	a.printf("\nLook further, in another terminal:")
+	program := "foyer"
+	if _, err := exec.LookPath(program); err != nil {
+		program = "go run ./cmd/foyer"
+	}
+	for _, command := range []string{"run list", "run show R-2", "entry show rob.jones@test.com", "run show R-4", "run reject R-4", "run undo R-2 --dry-run", "key list"} {
+		a.printf("  %s %s --data %s --org %s", program, command, a.cli.Data, org.Slug)
+	}
+	a.printf("Send a file yourself:")
+	a.printf("  curl --cacert %s %s/auth/connect/token -d 'grant_type=client_credentials&client_id=%s&client_secret=%s'", i.certs.CAFile(), i.url, customer.ClientID, customer.ClientSecret)
+	a.printf("  curl --cacert %s -H \"Authorization: Bearer THE_TOKEN\" -F file=@staff.csv %s/addressbook/uploadcsv", i.certs.CAFile(), i.url)
 	return nil
 }
 

@@ -166,8 +166,12 @@ func (c *entryEraseCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		return a.said(map[string]string{"run": run.ID.String(), "erased": run.Message},
-			"Erased %s (%v): from the book, its log, held files and reports. Files that list them are told so, and do not bring them back; foyer entry erase --forget changes that.", run.Message, run.ID)
+		said, warning := map[string]string{"run": run.ID.String(), "erased": run.Message}, ""
+		for _, p := range run.Problems {
+			said["warning"], warning = p.Message, "\nNot all is gone yet: "+p.Message+"."
+		}
+		return a.said(said, "Erased %s (%v): from the book, its log, held files and reports. Files that list them are told so, and do not bring them back; "+
+			"foyer entry erase --forget changes that.%s", run.Message, run.ID, warning)
 	})
 }
 

@@ -317,7 +317,7 @@ func (c *sourceEndCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		run, err := reconcile.EndSource(a.ctx, o.Store, o.operator, org.ID, source.ID, c.Leave, c.DryRun)
+		run, err := reconcile.EndSource(a.ctx, o.Store, o.operator, org.ID, reconcile.Ending{Source: source.ID, Leave: c.Leave, DryRun: c.DryRun})
 		if err != nil {
 			return err
 		}

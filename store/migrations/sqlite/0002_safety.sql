@@ -24,8 +24,10 @@ ALTER TABLE source ADD COLUMN ended_at BIGINT NOT NULL DEFAULT 0;
 
 ALTER TABLE run ADD COLUMN of_run  BIGINT NOT NULL DEFAULT 0;  -- the run that this one undoes or approves
 ALTER TABLE run ADD COLUMN replays BIGINT NOT NULL DEFAULT 0;  -- the earlier run that applied the same file
+ALTER TABLE run ADD COLUMN same_as BIGINT NOT NULL DEFAULT 0;  -- an earlier run that has its problems; 0: none
 ALTER TABLE run ADD COLUMN hold    TEXT   NOT NULL DEFAULT ''; -- JSON object, see foyer.Hold
 ALTER TABLE run ADD COLUMN refusal TEXT   NOT NULL DEFAULT ''; -- JSON object, see foyer.Refusal
+CREATE INDEX run_of ON run (org, of_run) WHERE of_run > 0;
 CREATE INDEX run_held ON run (org, source) WHERE status = 'held';
 CREATE INDEX run_digest ON run (org, source, digest) WHERE status = 'applied';
 

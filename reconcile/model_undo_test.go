@@ -1,0 +1,394 @@
+package reconcile_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"foyer"
+)
+
+// modelAct is one act on the book, or a run that is held: with the book before and after, and which aspect of whom it changed.
+type modelAct struct {
+	number  int // its place among the acts
+	runs    [2]foyer.RunID
+	kind    foyer.RunKind
+	source  foyer.SourceID // of a sync and the end of a source; of an undo that of the run undone
+	status  foyer.RunStatus
+	at      time.Time
+	of      *modelAct // the run that it undoes, or approves
+	whole   bool      // it undoes all of it
+	joined  [2]int    // whom it joins, or parts
+	before  *modelBook
+	after   *modelBook
+	changes map[aspect]modelChange
+	was     modelProv // before
+	prov    modelProv // after
+	upload  modelUpload
+	held    *modelSync
+	again   func() *modelSync // plans what is held on today's book
+	redoes  []*modelAct       // the undos for which it is held
+}
+
+// delivered tells whether the act is a source's own: a sync, or its end.
+func (a *modelAct) delivered() bool { return a.kind == foyer.Sync || a.kind == foyer.End }
+
+// aspect is the smallest part of a book that an undo puts back: one field with its owner, the status, the sites given by hand, a mark, a
+// keep, a claim, an id, whom an email means, whether somebody is there.
+type aspect struct {
+	who  int
+	kind string
+	n    int
+	key  string // of an email; who is 0
+}
+
+// modelChange is an aspect before and after.
+type modelChange struct{ before, after any }
+
+// modelProv says of each aspect which acts made it what it is: those that were undone are not among them.
+type modelProv map[aspect]string
+
+// aspects takes a book to pieces.
+func (b *modelBook) aspects() map[aspect]any {
+	all := map[aspect]any{}
+	set := func(a aspect, value, zero any) {
+		if value != zero {
+			all[a] = value
+		}
+	}
+	for key, e := range b.emails {
+		set(aspect{kind: "email", key: key}, e, modelEmail{})
+	}
+	for id, ended := range b.ended {
+		set(aspect{kind: "ended", n: id}, ended, false)
+	}
+	for i := range b.people {
+		for a, value := range b.people[i].aspects(i + 1) {
+			all[a] = value
+		}
+	}
+	return all
+}
+
+type modelValue struct {
+	value string
+	owner foyer.SourceID
+	guess bool
+}
+
+type modelStatus struct {
+	enabled bool
+	reason  foyer.Reason
+}
+
+func (p *modelPerson) aspects(who int) map[aspect]any {
+	all := map[aspect]any{}
+	if !p.there {
+		return all
+	}
+	set := func(kind string, n int, value, zero any) {
+		if value != zero {
+			all[aspect{who: who, kind: kind, n: n}] = value
+		}
+	}
+	set("there", 0, true, false)
+	set("status", 0, modelStatus{p.enabled, p.reason}, modelStatus{})
+	set("hand", 0, p.hand, siteSet(0))
+	set("permanent", 0, p.permanent, false)
+	set("pinned", 0, p.pinned, false)
+	set("notes", 0, p.notes, "")
+	for f := range p.values {
+		set("field", f, modelValue{p.values[f], p.owners[f], p.guesses[f]}, modelValue{})
+		set("keep", f, p.keeps[f], modelKeep{})
+	}
+	for id := range p.claims {
+		set("claim", id, p.claims[id], modelClaim{})
+		set("id", id, p.ids[id], "")
+	}
+	return all
+}
+
+// put gives an aspect a value; nil is none.
+func (b *modelBook) put(a aspect, value any) {
+	switch a.kind {
+	case "email":
+		e, _ := value.(modelEmail)
+		b.mean(a.key, e)
+		return
+	case "ended":
+		b.ended[a.n], _ = value.(bool)
+		return
+	}
+	p := b.who(a.who)
+	switch a.kind {
+	case "there":
+		if p.there, _ = value.(bool); !p.there {
+			*p = modelPerson{}
+		}
+	case "status":
+		s, _ := value.(modelStatus)
+		p.enabled, p.reason = s.enabled, s.reason
+	case "hand":
+		p.hand, _ = value.(siteSet)
+	case "permanent":
+		p.permanent, _ = value.(bool)
+	case "pinned":
+		p.pinned, _ = value.(bool)
+	case "notes":
+		p.notes, _ = value.(string)
+	case "field":
+		v, _ := value.(modelValue)
+		p.values[a.n], p.owners[a.n], p.guesses[a.n] = v.value, v.owner, v.guess
+	case "keep":
+		p.keeps[a.n], _ = value.(modelKeep)
+	case "claim":
+		p.claims[a.n], _ = value.(modelClaim)
+	case "id":
+		p.ids[a.n], _ = value.(string)
+	default:
+		panic(a.kind)
+	}
+}
+
+// act makes a book the model's, and notes what that changed. Where nothing differs it is no act.
+func (m *model) act(kind foyer.RunKind, source foyer.SourceID, after *modelBook) *modelAct {
+	a := &modelAct{number: len(m.acts) + 1, kind: kind, source: source, status: foyer.Applied, at: m.now, before: m.book, after: after,
+		changes: map[aspect]modelChange{}, was: m.prov, prov: maps.Clone(m.prov)}
+	was, is := a.before.aspects(), after.aspects()
+	for x, value := range is {
+		if was[x] != value {
+			a.changes[x] = modelChange{was[x], value}
+		}
+	}
+	for x, value := range was {
+		if is[x] == nil {
+			a.changes[x] = modelChange{value, nil}
+		}
+	}
+	for x := range a.changes {
+		a.prov[x] += fmt.Sprint(">", a.number)
+	}
+	m.acts = append(m.acts, a)
+	m.book, m.prov = after, a.prov
+	return a
+}
+
+// about tells whom a change of an aspect is about: of an email who is removed and had it, else whom it means after, else whom it meant.
+func (a *modelAct) about(x aspect) int {
+	if x.kind != "email" {
+		return x.who
+	}
+	was, _ := a.changes[x].before.(modelEmail)
+	is, _ := a.changes[x].after.(modelEmail)
+	if is.who == 0 || was.who != 0 && !a.after.who(was.who).there {
+		return was.who
+	}
+	return is.who
+}
+
+// unit names what is put back together or not at all: a person's email and whom emails mean.
+func unit(a aspect) string {
+	if a.kind == "email" || a.kind == "field" && a.n == int(foyer.Email) {
+		return "email"
+	}
+	return fmt.Sprint(a)
+}
+
+// undo puts back what an act changed of those in scope and nothing has touched since (R25). ok is false where there is nothing of it to
+// undo, and where of two who were joined one was touched: undoing a join parts them whole, or not at all (R3).
+func (m *model) undo(act *modelAct, scoped bool, scope func(who int) bool) (undo *modelAct, ok bool) {
+	if act.status != foyer.Applied || !m.left(act) || act.joined[0] != 0 && m.touchedJoin(act) {
+		return nil, false
+	}
+	if a, b := act.joined[0], act.joined[1]; a != 0 && (scope(a) || scope(b)) {
+		scope = func(int) bool { return true }
+	}
+	after, prov, all := m.book.copy(), maps.Clone(m.prov), !scoped
+	back := map[aspect]bool{}
+	for who := 0; who <= len(after.people); who++ {
+		if who == 0 || scope(who) {
+			maps.Copy(back, m.restorable(act, who))
+		}
+	}
+	m.keepIDs(act, back)
+	for x := range back {
+		if x.kind != "email" {
+			after.put(x, act.changes[x].before)
+		}
+		prov[x] = act.was[x]
+	}
+	for x, c := range act.changes {
+		all = all && (back[x] || m.prov[x] == act.was[x]) // put back by this undo, or by one of a part before
+		if x.kind == "email" && back[x] {
+			e, _ := c.before.(modelEmail)
+			if e.who != 0 && !after.who(e.who).there {
+				e = modelEmail{} // nobody is brought back that way, least of all the erased (R28)
+			}
+			after.put(x, e)
+		}
+	}
+	for who := 1; who <= len(after.people); who++ {
+		if p := after.who(who); p.there && scope(who) && act.concerns(who) && !act.added(who) {
+			m.decide(p)
+			if !p.enabled && p.handMade() && p.sites == act.after.who(who).sites && who <= len(act.before.people) {
+				p.sites = act.before.who(who).sites // its last
+			}
+		}
+	}
+	if slices.Equal(after.people, m.book.people) && maps.Equal(after.emails, m.book.emails) {
+		return nil, false // nothing is put back
+	}
+	undo = m.act(foyer.Undo, act.source, after)
+	undo.of, undo.prov, undo.whole, m.prov = act, prov, all, prov
+	undo.joined = act.joined
+	m.mark(act, all)
+	m.rewatch(act, undo)
+	return undo, true
+}
+
+func (a *modelAct) added(who int) bool {
+	return a.changes[aspect{who: who, kind: "there"}].after == true
+}
+
+// left tells whether something of the act's changes is there still: the erased are not (R28).
+func (m *model) left(act *modelAct) bool {
+	for x := range act.changes {
+		if !m.erased[act.about(x)] {
+			return true
+		}
+	}
+	return false
+}
+
+// touchedJoin tells whether one of the two of a join was touched since.
+func (m *model) touchedJoin(act *modelAct) bool {
+	for x, by := range m.prov {
+		e := m.book.emails[x.key]
+		c := act.changes[x]
+		about := x.who
+		if x.kind == "email" {
+			if about = e.who; c != (modelChange{}) {
+				about = act.about(x)
+			}
+		}
+		if (about == act.joined[0] || about == act.joined[1]) && by != act.prov[x] {
+			return true
+		}
+	}
+	return m.erased[act.joined[0]] || m.erased[act.joined[1]]
+}
+
+// keepIDs leaves an id with whom it is another's by now, unless the undo takes it from them.
+func (m *model) keepIDs(act *modelAct, back map[aspect]bool) {
+	for x := range back {
+		id, _ := act.changes[x].before.(string)
+		if x.kind != "id" || id == "" {
+			continue
+		}
+		if now := m.book.known(foyer.SourceID(x.n), id); now != 0 && now != x.who && !back[aspect{who: now, kind: "id", n: x.n}] {
+			delete(back, x)
+		}
+	}
+}
+
+// mark notes that all of an act is undone, and what that makes of the acts that it undid itself.
+func (m *model) mark(act *modelAct, all bool) {
+	if !all {
+		return
+	}
+	act.status = foyer.Undone
+	for undone := false; act.kind == foyer.Undo && act.whole; undone = !undone {
+		act = act.of
+		act.status = map[bool]foyer.RunStatus{true: foyer.Undone, false: foyer.Applied}[undone]
+	}
+}
+
+// rewatch says which undos the next run of a source must not make undone: each that undoes a sync, itself or by undoing that an undo of it
+// was undone (R25).
+func (m *model) rewatch(act, undo *modelAct) {
+	for _, list := range []*[]*modelAct{&m.watches, &m.spent} {
+		*list = slices.DeleteFunc(*list, func(w *modelAct) bool { return w == act })
+	}
+	undone := true
+	for ; act.kind == foyer.Undo; act = act.of {
+		undone = !undone
+	}
+	if act.kind == foyer.Sync && undone {
+		m.watches = append(m.watches, undo)
+	}
+}
+
+func (a *modelAct) concerns(who int) bool {
+	for x := range a.changes {
+		if a.about(x) == who {
+			return true
+		}
+	}
+	return false
+}
+
+// restorable returns which of the changes to one person an undo of the act puts back. Who was added goes only if nothing of them was touched,
+// and who was removed comes back only if their emails are free still.
+func (m *model) restorable(act *modelAct, who int) map[aspect]bool {
+	back, touched := map[aspect]bool{}, map[string]bool{}
+	for x := range act.changes {
+		if act.about(x) == who && !m.erased[who] {
+			back[x] = true
+			if m.prov[x] != act.prov[x] {
+				touched[unit(x)] = true
+			}
+		}
+	}
+	there := act.changes[aspect{who: who, kind: "there"}]
+	if act.added(who) {
+		for x, by := range m.prov {
+			if (x.who == who || x.kind == "email" && m.book.emails[x.key].who == who) && by != act.prov[x] {
+				return nil
+			}
+		}
+	}
+	if there != (modelChange{}) && len(touched) > 0 {
+		return nil
+	}
+	for x := range back {
+		ended := x.kind == "claim" && act.changes[x].before != nil && m.book.ended[x.n] && act.kind != foyer.End
+		if touched[unit(x)] || ended {
+			delete(back, x)
+		}
+	}
+	return back
+}
+
+// redoneBy tells whether a run would do again something that the undo put back, and that a person sees: a value, who can be asked for, and
+// where, or who is in the book (R25).
+func (a *modelAct) redoneBy(before, after *modelBook) bool {
+	for who := 1; who <= len(after.people); who++ {
+		is := after.who(who)
+		if who > len(before.people) {
+			for gone := range a.before.people {
+				if p := &a.before.people[gone]; p.there && !a.after.people[gone].there && a.before.current(gone+1) == after.current(who) {
+					return true
+				}
+			}
+			continue
+		}
+		if was := before.who(who); was.there && is.there && who <= len(a.before.people) && redoes(was, is, a.before.who(who), a.after.who(who)) {
+			return true
+		}
+	}
+	return false
+}
+
+func redoes(was, is, undone, back *modelPerson) bool {
+	if !undone.there || !back.there {
+		return false
+	}
+	for f := range is.values {
+		if was.values[f] != is.values[f] && undone.values[f] != back.values[f] && is.values[f] == undone.values[f] {
+			return true
+		}
+	}
+	return was.enabled != is.enabled && undone.enabled != back.enabled && is.enabled == undone.enabled ||
+		was.sites != is.sites && undone.sites != back.sites && is.sites == undone.sites
+}

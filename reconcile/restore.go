@@ -1,0 +1,169 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+
+	"foyer"
+	"foyer/store"
+)
+
+// finish puts the aspects of a change back that nothing touched since.
+func (u *undo) finish(d *draft, c *foyer.Change, since touched) (*store.Write, error) {
+	e := d.after
+	untouched := func(aspect string, same bool) bool {
+		by, changed := since[aspect]
+		switch {
+		case changed && by == u.target.ID: // what is wrong with it was said
+		case changed && u.runs[by] != nil && u.runs[by].Of == u.target.ID:
+			u.already = by // it is as this undo would have it
+		case changed:
+			u.leave(c, e, aspectName(aspect), fmt.Sprintf("%v changed it since", by))
+		case !same:
+			u.leave(c, e, aspectName(aspect), "it is something else by now")
+		default:
+			return true
+		}
+		return false
+	}
+	for _, f := range c.Fields {
+		if untouched(aspectOf(f.Field), c.Removed || e.Values[f.Field] == f.After && e.Origins[f.Field].Owner == f.Owner) {
+			d.set(f.Field, f.Before, f.From)
+		}
+	}
+	if _, changed := since["email"]; !changed {
+		for _, m := range c.Emails {
+			was, err := u.stillThere(m.Before)
+			if err != nil {
+				return nil, err
+			}
+			if m.Before.Entry == c.Entry {
+				was = m.Before
+			}
+			d.emails = append(d.emails, foyer.EmailChange{Key: m.Key, Before: m.After, After: was})
+		}
+	}
+	if c.HandSites != nil && untouched("sites given by hand", c.Removed || slices.Equal(e.HandSites, c.HandSites[1])) {
+		e.HandSites = c.HandSites[0]
+	}
+	u.restoreMarks(d, c, untouched)
+	if err := u.restoreIDs(d, c, untouched); err != nil {
+		return nil, err
+	}
+	if u.restoreClaims(d, c, untouched) {
+		u.restoreStatus(d, c, untouched)
+	}
+	d.normalise(nil)
+	return d.finish(), nil
+}
+
+func (u *undo) restoreMarks(d *draft, c *foyer.Change, untouched func(string, bool) bool) {
+	now := map[string]string{"permanent": fmt.Sprint(d.after.Permanent), "pinned": fmt.Sprint(d.after.Pinned), "notify": d.after.Notify.String(), "notes": d.after.Notes}
+	edit := &Edit{}
+	for _, f := range c.Flags {
+		if !untouched(f.Name, c.Removed || now[f.Name] == f.After) {
+			continue
+		}
+		yes := f.Before == "true"
+		switch f.Name {
+		case "permanent":
+			edit.Permanent = &yes
+		case "pinned":
+			edit.Pinned = &yes
+		case "notify":
+			set, _ := foyer.ParseMethods(f.Before)
+			edit.Notify = &set
+		case "notes":
+			edit.Notes = &f.Before
+		}
+	}
+	d.mark(edit)
+	for _, k := range c.Keeps {
+		if untouched("keep:"+k.Field.Label(), c.Removed || d.after.Keeps[k.Field] == k.After) {
+			d.keep(k.Field, k.Before)
+		}
+	}
+}
+
+func (u *undo) restoreIDs(d *draft, c *foyer.Change, untouched func(string, bool) bool) error {
+	for _, id := range c.IDs {
+		same := d.after.KnownAs(id.Source) == id.After
+		taken := foyer.EntryID(0)
+		if id.Before != "" {
+			err := u.b.EntryOfID(id.Source, []string{id.Before}, func(_ string, entry foyer.EntryID) { taken = entry })
+			if err != nil {
+				return err
+			}
+		}
+		if taken != 0 && taken != c.Entry {
+			moved, err := u.movesBack(taken, id)
+			if err != nil {
+				return err
+			}
+			same = same && moved
+		}
+		if untouched(fmt.Sprintf("id:%v", id.Source), same) {
+			d.know(id.Source, id.Before)
+		}
+	}
+	return nil
+}
+
+// movesBack tells whether this undo takes an id away from the entry that has it now.
+func (u *undo) movesBack(entry foyer.EntryID, id foyer.IDChange) (bool, error) {
+	c, err := u.b.ChangeOf(u.target.ID, entry)
+	if err != nil || c == nil {
+		return false, err
+	}
+	e, err := u.b.FindEntry(entry, "")
+	if err != nil {
+		return false, err
+	}
+	if concerned, err := u.inScope(c, e); err != nil || !concerned {
+		return false, err
+	}
+	since, err := u.touchedSince(e)
+	if err != nil {
+		return false, err
+	}
+	if _, touched := since[fmt.Sprintf("id:%v", id.Source)]; touched || c.Added && len(since) > 0 {
+		return false, nil // it stays there
+	}
+	return slices.ContainsFunc(c.IDs, func(x foyer.IDChange) bool { return x.Source == id.Source && x.After == id.Before }), nil
+}
+
+// restoreClaims puts the claims back, but for those of ended sources: then the status stays too, since it would be that of somebody who is listed.
+func (u *undo) restoreClaims(d *draft, c *foyer.Change, untouched func(string, bool) bool) (all bool) {
+	all = true
+	for _, claim := range c.Claims {
+		source := u.b.Source(claim.Source)
+		now := claimOf(d.has, claim.Source)
+		if source == nil || !untouched("claim:"+source.Name, c.Removed || now.Same(claim.After)) {
+			continue
+		}
+		if claim.Before != nil && !source.EndedAt.IsZero() && !(u.root.Kind == foyer.End && u.undone) {
+			u.leave(c, d.after, "listed by "+source.Name, "the source has ended")
+			all = false
+			continue
+		}
+		d.setClaim(source, claim.Before) // without a hash: its row is looked at again (R17)
+	}
+	return all
+}
+
+// restoreStatus puts back the status, within what the claims say now, and the sites.
+func (u *undo) restoreStatus(d *draft, c *foyer.Change, untouched func(string, bool) bool) {
+	e := d.after
+	before := e.StatusNow()
+	if c.Status != nil && untouched("status", c.Removed || before == c.Status[1]) {
+		e.Enabled, e.Reason = c.Status[0].Enabled, c.Status[0].Reason
+	}
+	decides := d.count()
+	if decides != nil && (e.StatusNow() != before || len(claimChanges(d.had, d.has)) > 0) {
+		d.follow(decides)
+	}
+	d.place(decides != nil)
+	if c.Sites != nil && !e.Enabled && decides == nil && (c.Removed || slices.Equal(e.Sites, c.Sites[1])) {
+		e.Sites = c.Sites[0] // its last
+	}
+}
