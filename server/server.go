@@ -149,7 +149,7 @@ func logOf(r *http.Request) *logEntry {
 func (s *Server) logRequest(r *http.Request, w *recorder, entry *logEntry, took time.Duration) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
-		slog.String("request", entry.id), slog.String("method", methodName(r.Method)), slog.String("path", cmp.Or(r.URL.Path, "unknown")),
+		slog.String("request", entry.id), slog.String("method", methodName(r.Method)), slog.String("path", cmp.Or(entry.path, "unknown")),
 		slog.Int("status", w.status), slog.Int64("ms", took.Milliseconds()), slog.String("from", s.clientAddress(r).String()),
 	}
 	if entry.caller != "" {
