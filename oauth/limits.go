@@ -102,25 +102,26 @@ func (a *Authority) Flush(ctx context.Context) error {
 	}
 	err := a.store.CountTokens(ctx, list)
 	if err != nil {
-		a.counts.restore(pending)
+		a.counts.giveBack(pending)
 	}
 	return err
 }
 
-// restore adds counts that could not be written, unless too many wait already.
-func (c *counts) restore(pending map[counted]*store.TokenCount) {
+// giveBack takes up again what could not be written, unless so much waits already that it would only grow.
+func (c *counts) giveBack(unwritten map[counted]*store.TokenCount) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.pending == nil {
 		c.pending, c.addresses = map[counted]*store.TokenCount{}, map[counted]int{}
 	}
-	for one, count := range pending {
-		switch now := c.pending[one]; {
+	for at, count := range unwritten {
+		switch now := c.pending[at]; {
 		case now != nil:
-			now.Issued += count.Issued
-			now.Refused += count.Refused
+			now.Issued, now.Refused = now.Issued+count.Issued, now.Refused+count.Refused
 		case len(c.pending) < maxRemember:
-			c.pending[one] = count
+			c.pending[at] = count
+			at.address = ""
+			c.addresses[at]++
 		}
 	}
 }

@@ -243,7 +243,7 @@ func (m *model) undo(act *modelAct, scoped bool, scope func(who int) bool) (undo
 	undo.of, undo.prov, undo.whole, m.prov = act, prov, all, prov
 	undo.joined = act.joined
 	m.mark(act, all)
-	m.rewatch(act, undo)
+	m.rewatch(act, undo, all)
 	return undo, true
 }
 
@@ -305,10 +305,10 @@ func (m *model) mark(act *modelAct, all bool) {
 }
 
 // rewatch says which undos the next run of a source must not make undone: each that undoes a sync, itself or by undoing that an undo of it
-// was undone (R25).
-func (m *model) rewatch(act, undo *modelAct) {
+// was undone (R25). What is done again in part is watched as before.
+func (m *model) rewatch(act, undo *modelAct, all bool) {
 	for _, list := range []*[]*modelAct{&m.watches, &m.spent} {
-		*list = slices.DeleteFunc(*list, func(w *modelAct) bool { return w == act })
+		*list = slices.DeleteFunc(*list, func(w *modelAct) bool { return all && w == act })
 	}
 	undone := true
 	for ; act.kind == foyer.Undo; act = act.of {

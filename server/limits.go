@@ -107,8 +107,8 @@ func addressOf(conn net.Conn) netip.Addr {
 func (c *crowd) enter(address netip.Addr) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	spared := !address.IsValid() || c.spared(address)
-	if c.open >= c.limits.Connections || !spared && c.from[foyer.ClientNetwork(address)] >= c.limits.PerAddress {
+	spared, network := !address.IsValid() || c.spared(address), foyer.ClientNetwork(address)
+	if c.open >= c.limits.Connections || !spared && c.from[network] >= c.limits.PerAddress {
 		if now := time.Now(); now.Sub(c.warned) > time.Minute {
 			c.warned = now
 			c.log.LogAttrs(context.Background(), slog.LevelWarn, "connections are refused: too many are open", slog.String("from", address.String()), slog.Int("open", c.open))
@@ -119,7 +119,7 @@ func (c *crowd) enter(address netip.Addr) bool {
 		c.from = map[netip.Prefix]int{}
 	}
 	c.open++
-	c.from[foyer.ClientNetwork(address)]++
+	c.from[network]++
 	return true
 }
 

@@ -359,7 +359,7 @@ func (e *erasure) locateChanges() error {
 }
 
 func (e *erasure) locateOthers() error {
-	return e.t.each(`SELECT id, manager || ' ' || assistant || ' ' || origins FROM entry WHERE org = $1`, []any{e.org}, func(rows *sql.Rows) error {
+	return e.t.each(`SELECT id, manager || ' ' || assistant || ' ' || origins FROM entry WHERE org = $1 ORDER BY id`, []any{e.org}, func(rows *sql.Rows) error {
 		var id foyer.EntryID
 		var text sql.RawBytes
 		err := rows.Scan(&id, &text)

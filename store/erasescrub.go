@@ -189,12 +189,8 @@ func (e *erasure) scrubRuns() error {
 		if err != nil {
 			return err
 		}
-		r.Problems = slices.DeleteFunc(r.Problems, e.namedBy)
-		if e.names(r.Message) {
-			r.Message = erasedText
-		}
-		if r.Refusal != nil && e.names(r.Refusal.Column) {
-			r.Refusal.Column = ""
+		if !e.scrubRun(r) {
+			continue
 		}
 		problems, err := json.Marshal(append([]foyer.Problem{}, r.Problems...))
 		if err != nil {
@@ -209,6 +205,20 @@ func (e *erasure) scrubRuns() error {
 		}
 	}
 	return nil
+}
+
+// scrubRun takes the person out of what a run says. It tells whether they were in it.
+func (e *erasure) scrubRun(r *foyer.Run) (changed bool) {
+	problems := len(r.Problems)
+	r.Problems = slices.DeleteFunc(r.Problems, e.namedBy)
+	changed = len(r.Problems) < problems
+	if e.names(r.Message) {
+		r.Message, changed = erasedText, true
+	}
+	if r.Refusal != nil && e.names(r.Refusal.Column) {
+		r.Refusal.Column, changed = "", true
+	}
+	return changed
 }
 
 func (e *erasure) namedBy(p foyer.Problem) bool {

@@ -130,7 +130,7 @@ var rules = map[string]rule{
 var callerless = map[string]string{
 	"Close":         "whoever opened it closes it",
 	"Now":           "it tells the time",
-	"Written":       "it tells how many rows this process wrote, of nobody in particular",
+	"Written":       "it tells how many rows were written",
 	"LookupKey":     "it is how a caller comes to be known",
 	"TokenRevoked":  "it is how a caller comes to be known",
 	"TouchKey":      "it notes that a caller came to be known",
