@@ -136,6 +136,9 @@ func (s *Store) VerifyAudit(ctx context.Context, caller foyer.Caller, org foyer.
 		var before []byte
 		macs := map[int64]string{}
 		for _, head := range known {
+			if other, twice := macs[head.Seq]; twice && other != head.MAC {
+				return auditError("the log of the server has row %d twice, and differently", head.Seq)
+			}
 			macs[head.Seq] = head.MAC
 		}
 		err := readAudit(t, org, func(a *foyer.Audit) error {

@@ -204,6 +204,12 @@ func TestAudit_RewrittenSinceAKnownHead(t *testing.T) {
 	a.wantBroken("row 11 is another one than the log of the server has", known)
 }
 
+// TestAudit_KnownHeadsThatContradictEachOther holds that none of two heads of one row is passed over.
+func TestAudit_KnownHeadsThatContradictEachOther(t *testing.T) {
+	a := startAudited(t)
+	a.wantBroken("row 10 twice, and differently", AuditHead{Seq: 10, MAC: "00"}, a.head())
+}
+
 // TestAudit_RebuiltUnderAnotherKeyIsFound holds that the whole chain cannot be made anew by who has the database and not the pepper.
 func TestAudit_RebuiltUnderAnotherKeyIsFound(t *testing.T) {
 	a := startAudited(t)

@@ -151,16 +151,19 @@ func TestRotate_AnotherProcessReadsTheNewFile(t *testing.T) {
 	wantOpen(t, server, "a", fresh, "fresh")
 }
 
-// TestRotate_EachOfManyIsNoticed holds that no file is taken for the one before, however soon it follows and whatever its time says.
+// TestRotate_EachOfManyIsNoticed holds that no file is taken for the one before, even one of its length and its time.
 func TestRotate_EachOfManyIsNoticed(t *testing.T) {
 	dir := t.TempDir()
 	server, command := open(t, dir), open(t, dir)
-	for want := 2; want <= 60; want++ {
+	for want := 2; want <= 9; want++ {
 		before, err := os.Stat(file(dir, "at-rest"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if _, err := command.AddAtRest(); err != nil {
+			t.Fatal(err)
+		}
+		if err := command.DropAtRest(want - 1); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Chtimes(file(dir, "at-rest"), before.ModTime(), before.ModTime()); err != nil {

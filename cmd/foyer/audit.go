@@ -81,7 +81,7 @@ func (c *auditVerifyCmd) Run(a *app) error {
 		return err
 	}
 	defer o.Close()
-	orgs := []foyer.Org{}
+	var orgs []foyer.Org
 	if c.Org == "" {
 		orgs, err = o.Orgs(a.ctx, o.operator)
 	} else {
