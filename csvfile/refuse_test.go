@@ -254,7 +254,8 @@ func TestCheckHeaders(t *testing.T) {
 	}{
 		{nil, true},
 		{map[string]string{"Kontakt": "email", "Werk": "external-id", "x": "ignore", "y": "Site"}, true},
-		{map[string]string{"Kontakt": "e_mail"}, false},
+		{map[string]string{"Kontakt": "e-Mail"}, true},
+		{map[string]string{"Kontakt": "contact"}, false},
 		{map[string]string{"Cost Center": "ignore", "cost_center": "title"}, false},
 		{map[string]string{" - ": "title"}, false},
 	} {

@@ -14,24 +14,24 @@ import (
 
 // toll is what a run takes: whom it takes away, and what else may be a mistake of the file. The guard decides by it (R21).
 type toll struct {
-	lost      []foyer.EntryID          // disabled, or taken off their site by absence; ascending
-	moved     []moved                  // enabled after it, and not so or elsewhere before; ascending
-	sites     map[foyer.SiteID]int     // how many of the lost were at each site
-	divisions map[string]int           // and in each division
-	off       int                      // of the lost, those who are taken off sites and not disabled
-	renamed   int                      // got another email by their id
-	named     int                      // had a name, and got another
-	redone    map[foyer.RunID]bool     // watched undos that are done again (R25)
-	fresh     int                      // entries for which an undo is done again for which no run was held before
-	spent     map[foyer.RunID]bool     // watches for which a run was held before
-	again     int                      // entries for which only such an undo is done again
-	gravest   []*foyer.Change          // of the lost, renamed, named and redone, the first
-	others    []*foyer.Change          // and of the rest
-	vanished  map[string][]vanished    // by folded full name, whom absence disabled: they may have been renamed (R3)
-	watched   []foyer.RunID            // undos that must not be done again unnoticed (R25)
-	book      *store.Book              // in which they are looked up
-	err       error                    // a look-up failed
-	removed   map[string][]removed     // emails of added entries that undos removed
+	lost      []foyer.EntryID       // disabled, or taken off their site by absence; ascending
+	moved     []moved               // enabled after it, and not so or elsewhere before; ascending
+	sites     map[foyer.SiteID]int  // how many of the lost were at each site
+	divisions map[string]int        // and in each division
+	off       int                   // of the lost, those who are taken off sites and not disabled
+	renamed   int                   // got another email by their id
+	named     int                   // had a name, and got another
+	redone    map[foyer.RunID]bool  // watched undos that are done again (R25)
+	fresh     int                   // entries for which an undo is done again for which no run was held before
+	spent     map[foyer.RunID]bool  // watches for which a run was held before
+	again     int                   // entries for which only such an undo is done again
+	gravest   []*foyer.Change       // of the lost, renamed, named and redone, the first
+	others    []*foyer.Change       // and of the rest
+	vanished  map[string][]vanished // by folded full name, whom absence disabled: they may have been renamed (R3)
+	watched   []foyer.RunID         // undos that must not be done again unnoticed (R25)
+	book      *store.Book           // in which they are looked up
+	err       error                 // a look-up failed
+	removed   map[string][]removed  // emails of added entries that undos removed
 }
 
 // vanished is someone whom absence disabled.

@@ -1,7 +1,6 @@
 package reconcile_test
 
 import (
-	"maps"
 	"slices"
 
 	"foyer"
@@ -102,6 +101,3 @@ func (m *model) approve(held *modelAct) (s *modelSync, act *modelAct) {
 	}
 	return s, act
 }
-
-// lost returns whom a held run would take away.
-func (a *modelAct) lost() []int { return slices.Sorted(maps.Keys(a.held.lost)) }

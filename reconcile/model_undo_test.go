@@ -219,7 +219,9 @@ func (m *model) undo(act *modelAct, scoped bool, scope func(who int) bool) (undo
 		prov[x] = act.was[x]
 	}
 	for x, c := range act.changes {
-		all = all && (back[x] || m.prov[x] == act.was[x]) // put back by this undo, or by one of a part before
+		there := aspect{who: act.about(x), kind: "there"}
+		gone := act.added(there.who) && m.prov[there] == act.was[there] && !m.erased[there.who]
+		all = all && (back[x] || m.prov[x] == act.was[x] || gone) // put back by this undo, or by one of a part before
 		if x.kind == "email" && back[x] {
 			e, _ := c.before.(modelEmail)
 			if e.who != 0 && !after.who(e.who).there {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"time"
 
@@ -25,6 +26,9 @@ func (d *driver) step() {
 	d.model.now = d.clock.Now()
 	steps := []func(){d.upload, d.upload, d.upload, d.upload, d.upload, d.upload, d.upload, d.upload, d.editSomeone, d.editSomeone, d.editSomeone,
 		d.addSomeone, d.sleep, d.sleep, d.newSite, d.refuse}
+	if os.Getenv("FOYER_LONG") == "1" {
+		steps = append(steps, d.join, d.join, d.erase, d.forget, d.end)
+	}
 	steps = append(steps, d.approve, d.approve, d.approve, d.reject, d.undo, d.undo, d.undo, d.undo, d.undo)
 	steps[rapid.IntRange(0, len(steps)-1).Draw(d.T, "step")]()
 }

@@ -232,7 +232,10 @@ func (p *plan) lookUpBad() error {
 			}
 		}
 		if entry := byID[b.externalID]; entry != 0 && !named {
-			w.present[entry], named = w.present[entry], true
+			if _, there := w.present[entry]; !there {
+				w.present[entry] = false
+			}
+			named = true
 		}
 		if folded := match.Fold(b.name); !named && folded != "" {
 			w.names = append(w.names, folded)
