@@ -27,8 +27,8 @@ func (d *driver) undo() {
 	d.say("undo %v (%s), %s", act.runs, act.kind, text)
 	undo, ok := d.model.undo(act, real != reconcile.UndoScope{}, scope)
 	for i, org := range d.orgs {
-		try, dryErr := reconcile.Undo(d.t.Context(), d.store, operator, org, act.runs[i], real, true)
-		run, err := reconcile.Undo(d.t.Context(), d.store, operator, org, act.runs[i], real, false)
+		try, dryErr := reconcile.Undo(d.t.Context(), d.store, operator, org, reconcile.Undoing{Run: act.runs[i], UndoScope: real, DryRun: true})
+		run, err := reconcile.Undo(d.t.Context(), d.store, operator, org, reconcile.Undoing{Run: act.runs[i], UndoScope: real})
 		d.conflict(ok, err)
 		d.conflict(ok, dryErr)
 		if ok {

@@ -38,7 +38,7 @@ func TestRights_SiteAdministratorEditsOwnSitesOnly(t *testing.T) {
 		}
 	}
 	f.value("bob@x.ca", foyer.Title, "")
-	if _, err := reconcile.Undo(t.Context(), f.store, caller, f.org, 1, reconcile.UndoScope{}, false); foyer.KindOf(err) != foyer.Forbidden {
+	if _, err := reconcile.Undo(t.Context(), f.store, caller, f.org, reconcile.Undoing{Run: 1}); foyer.KindOf(err) != foyer.Forbidden {
 		t.Errorf("a site administrator undoes: %v", err)
 	}
 }

@@ -92,7 +92,7 @@ func TestR28_R25_UndoDoesNotBringBack(t *testing.T) {
 	first := f.upload(f.hr, planted)
 	second := f.upload(f.hr, "EMAIL,TITLE\nbob@x.ca,Clerk\n") // disables her
 	f.erase("zelda.quux@x.ca")
-	if _, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, second.ID, reconcile.UndoScope{}, false); err != nil && foyer.KindOf(err) != foyer.Conflict {
+	if _, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: second.ID}); err != nil && foyer.KindOf(err) != foyer.Conflict {
 		t.Error(err)
 	}
 	f.undo(first.ID)

@@ -252,7 +252,7 @@ func TestR3_PartingIsRefusedOnceOneWasTouched(t *testing.T) {
 	_, run, err := reconcile.Join(t.Context(), f.store, f.operator, f.org, reconcile.ParseName("ann@x.ca"), reconcile.ParseName("lee@x.ca"))
 	f.must(err)
 	act := f.edit("ann@x.ca", set(foyer.Title, "Boss"))
-	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{}, false)
+	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID})
 	if foyer.KindOf(err) != foyer.Conflict || !strings.Contains(err.Error(), fmt.Sprint(act)) {
 		t.Errorf("error %v", err)
 	}

@@ -65,7 +65,7 @@ func TestR25_UndoByASiteIsAboutWhoWasThereThen(t *testing.T) {
 	f.upload(f.hr, "EMAIL,SITE,TITLE\nann@x.ca,MTL,Boss\n")
 	run := f.upload(f.hr, "EMAIL,SITE,TITLE\nann@x.ca,MTL,Chief\n")
 	f.upload(f.hr, "EMAIL,SITE,TITLE\nann@x.ca,Toronto,Chief\n")
-	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{Site: f.montreal}, false)
+	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID, UndoScope: reconcile.UndoScope{Site: f.montreal}})
 	f.must(err)
 	f.value("ann@x.ca", foyer.Title, "Boss")
 }
@@ -75,7 +75,7 @@ func TestR25_IDThatStaysWithAnotherIsNotPutBack(t *testing.T) {
 	f.upload(f.hr, "EMAIL,EMPLOYEEID\nann@x.ca,1\n")
 	run := f.upload(f.hr, "EMAIL,EMPLOYEEID\nann@x.ca,2\nbob@x.ca,1\n")
 	f.edit("bob@x.ca", set(foyer.Title, "Boss"))
-	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{}, false)
+	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID})
 	if foyer.KindOf(err) != foyer.Conflict { // nothing of it can be put back
 		t.Errorf("error %v", err)
 	}

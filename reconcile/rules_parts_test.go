@@ -11,7 +11,7 @@ import (
 
 func (f *fixture) undoPart(id foyer.RunID, scope reconcile.UndoScope) *foyer.Run {
 	f.t.Helper()
-	run, err := reconcile.Undo(f.t.Context(), f.store, f.operator, f.org, id, scope, false)
+	run, err := reconcile.Undo(f.t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: id, UndoScope: scope})
 	f.must(err)
 	return run
 }
@@ -148,7 +148,7 @@ func TestR25_UndoOfAWithdrawalByAnEndedSourceEnablesNobody(t *testing.T) {
 	run := f.upload(f.hr, original[:len(original)-len("cy@x.ca,Cy,Clerk,Toronto,3\n")])
 	f.status("cy@x.ca", "disabled (absent)")
 	f.end(f.hr)
-	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{}, false)
+	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID})
 	if foyer.KindOf(err) != foyer.Conflict {
 		t.Errorf("undone: %v", err)
 	}

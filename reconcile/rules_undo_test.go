@@ -13,7 +13,7 @@ import (
 
 func (f *fixture) undo(id foyer.RunID) *foyer.Run {
 	f.t.Helper()
-	run, err := reconcile.Undo(f.t.Context(), f.store, f.operator, f.org, id, reconcile.UndoScope{}, false)
+	run, err := reconcile.Undo(f.t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: id})
 	f.must(err)
 	return run
 }
@@ -98,11 +98,11 @@ func TestR25_UndoForOneEntryOrSite(t *testing.T) {
 	f.upload(f.hr, original)
 	run := f.upload(f.hr, changed)
 	name := reconcile.ParseName("ann@x.ca")
-	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{Entry: &name}, false)
+	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID, UndoScope: reconcile.UndoScope{Entry: &name}})
 	f.must(err)
 	f.value("ann@x.ca", foyer.Title, "Boss")
 	f.emails("ann@x.ca", "cy@x.ca", "new@x.ca", "robert@x.ca")
-	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{Site: f.toronto}, false)
+	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID, UndoScope: reconcile.UndoScope{Site: f.toronto}})
 	f.must(err)
 	f.emails("ann@x.ca", "bob@x.ca", "cy@x.ca")
 }
@@ -112,7 +112,7 @@ func TestR25_R24_UndoCanBeTried(t *testing.T) {
 	f.upload(f.hr, original)
 	run := f.upload(f.hr, changed)
 	before := f.dump()
-	tried, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{}, true)
+	tried, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID, DryRun: true})
 	f.must(err)
 	if rows := written(before, f.dump()); len(rows) > 0 {
 		t.Errorf("the dry run wrote %v", rows)
@@ -187,12 +187,12 @@ func TestR25_NothingLeftToUndoIsNoRun(t *testing.T) {
 	run := f.upload(f.hr, strings.Replace(original, "Boss", "Chief", 1))
 	act := f.edit("ann@x.ca", set(foyer.Title, "Queen"))
 	before := f.dump()
-	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{}, false)
+	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID})
 	if foyer.KindOf(err) != foyer.Conflict || !strings.Contains(err.Error(), fmt.Sprintf("title \"ann@x.ca (E-1)\": not put back: %v changed it since", act)) {
 		t.Errorf("error %v", err)
 	}
 	bob := reconcile.ParseName("bob@x.ca")
-	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{Entry: &bob}, false)
+	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID, UndoScope: reconcile.UndoScope{Entry: &bob}})
 	if foyer.KindOf(err) != foyer.Conflict || !strings.Contains(err.Error(), "changed nothing there") {
 		t.Errorf("error %v", err)
 	}
@@ -227,13 +227,13 @@ func TestR25_WhatCannotBeUndone(t *testing.T) {
 	undone := f.upload(f.source(foyer.Source{Name: "other", LeaveHandMade: true}), "EMAIL,TITLE\nzoe@x.ca,Boss\n")
 	f.undo(undone.ID)
 	for name, id := range map[string]foyer.RunID{"nothing changed": same.ID, "held": held.ID, "undone already": undone.ID} {
-		if _, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, id, reconcile.UndoScope{}, false); foyer.KindOf(err) != foyer.Conflict {
+		if _, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: id}); foyer.KindOf(err) != foyer.Conflict {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	f.clock.Move(91 * day)
 	f.must(f.store.Prune(t.Context(), f.operator, 90*day))
-	if _, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, run.ID, reconcile.UndoScope{}, false); foyer.KindOf(err) != foyer.Conflict || !strings.Contains(err.Error(), "too old") {
+	if _, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID}); foyer.KindOf(err) != foyer.Conflict || !strings.Contains(err.Error(), "too old") {
 		t.Errorf("too old: %v", err)
 	}
 }

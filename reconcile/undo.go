@@ -15,19 +15,26 @@ type UndoScope struct {
 	Site  foyer.SiteID // those only who are or were at this site
 }
 
+// Undoing is what is undone, and how.
+type Undoing struct {
+	Run foyer.RunID
+	UndoScope
+	DryRun bool // plan only (R24)
+}
+
 // Undo puts back what a run changed, field by field, claims and sites included: what nothing has touched since; the rest is listed in the run's problems with the
 // reason. An added entry that nothing touched is removed. The undo is a run of its own, and can be undone. What it puts back of a source's run,
-// the source's next run does not do again unnoticed: that is held once (R25). With dry nothing is written.
+// the source's next run does not do again unnoticed: that is held once (R25). A dry run writes nothing.
 //
 // foyer.Conflict where the run changed nothing, or is undone already, or is older than its changes are kept.
-func Undo(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, id foyer.RunID, scope UndoScope, dry bool) (*foyer.Run, error) {
+func Undo(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.OrgID, what Undoing) (*foyer.Run, error) {
 	run := newRun(s, caller, foyer.Undo)
-	run.Of = id
-	if dry {
-		return run, s.View(ctx, caller, org, func(b *store.Book) error { return tryDelta(undoDelta(b, run, scope)) })
+	run.Of = what.Run
+	if what.DryRun {
+		return run, s.View(ctx, caller, org, func(b *store.Book) error { return tryDelta(undoDelta(b, run, what.UndoScope)) })
 	}
 	act := store.Act{Org: org, Right: foyer.DecideRuns}
-	return run, s.Update(context.WithoutCancel(ctx), caller, act, func(b *store.Book) (*store.Delta, error) { return undoDelta(b, run, scope) })
+	return run, s.Update(context.WithoutCancel(ctx), caller, act, func(b *store.Book) (*store.Delta, error) { return undoDelta(b, run, what.UndoScope) })
 }
 
 // undo is the undoing of one run.

@@ -18,22 +18,13 @@ import (
 // upload answers POST /addressbook/uploadcsv: it authenticates, reads the file to its end, applies it, and replies.
 func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	r = r.WithContext(context.WithoutCancel(r.Context())) // a client that hangs up undoes nothing (R18)
-	caller, err := s.authenticate(r)
-	if err == nil {
-		if err = caller.MaySync(caller.Org, caller.Source); err != nil {
-			err = &scopeError{&failure{foyer.Errorf(foyer.Forbidden, "%v", err)}}
-		}
-	}
+	caller, err := s.admit(r)
 	if err != nil {
 		drain(r)
 		return err
 	}
 	entry := logOf(r)
 	entry.caller = caller.Name
-	if wait := s.uploads.take(caller.Key, s.Limits.Uploads, s.Store.Now()); wait > 0 {
-		drain(r)
-		return &foyer.Error{Kind: foyer.Limited, Message: fmt.Sprintf("this key has sent %d files within a minute; wait, a file a day is what is recommended", s.Limits.Uploads), RetryAfter: wait}
-	}
 	token, done, err := s.begin(r, caller)
 	if err != nil {
 		drain(r)
@@ -79,6 +70,22 @@ func (s *Server) upload(w http.ResponseWriter, r *http.Request) error {
 	}
 	s.reply(w, r, report{org: org.Slug, run: run, dry: d.DryRun})
 	return nil
+}
+
+// admit tells who uploads: one who may, and does not do so too often.
+func (s *Server) admit(r *http.Request) (foyer.Caller, error) {
+	caller, err := s.authenticate(r)
+	if err != nil {
+		return caller, err
+	}
+	if err := caller.MaySync(caller.Org, caller.Source); err != nil {
+		return caller, &scopeError{&failure{foyer.Errorf(foyer.Forbidden, "%v", err)}}
+	}
+	if wait := s.uploads.take(caller.Key, s.Limits.Uploads, s.Store.Now()); wait > 0 {
+		logOf(r).caller = caller.Name
+		return caller, &foyer.Error{Kind: foyer.Limited, Message: fmt.Sprintf("this key has sent %d files within a minute; wait, a file a day is what is recommended", s.Limits.Uploads), RetryAfter: wait}
+	}
+	return caller, nil
 }
 
 // maxToken is how long an Idempotency-Key may be, in characters.

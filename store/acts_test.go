@@ -138,7 +138,7 @@ func join(w *world, c foyer.Caller) error {
 }
 
 func undo(w *world, c foyer.Caller, run foyer.RunID) error {
-	_, err := reconcile.Undo(w.t.Context(), w.Store, c, w.Org.ID, run, reconcile.UndoScope{}, false)
+	_, err := reconcile.Undo(w.t.Context(), w.Store, c, w.Org.ID, reconcile.Undoing{Run: run})
 	return err
 }
 

@@ -73,7 +73,7 @@ func (c *runUndoCmd) Run(a *app) error {
 		if scope.Site, err = findSite(n.siteList, c.Site); err != nil {
 			return err
 		}
-		run, err := reconcile.Undo(a.ctx, o.Store, o.operator, org.ID, id, scope, c.DryRun)
+		run, err := reconcile.Undo(a.ctx, o.Store, o.operator, org.ID, reconcile.Undoing{Run: id, UndoScope: scope, DryRun: c.DryRun})
 		if err != nil {
 			return err
 		}
