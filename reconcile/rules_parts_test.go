@@ -131,6 +131,16 @@ func TestR25_EndUndoneAndDoneAgain(t *testing.T) {
 	f.restored(after)
 }
 
+func TestR25_EndOfASourceThatListsNobodyIsUndone(t *testing.T) {
+	f := newFixture(t)
+	end := f.end(f.hr)
+	f.ended(f.hr, true)
+	f.undo(end.ID)
+	f.ended(f.hr, false)
+	f.runStatus(end.ID, foyer.Undone)
+	f.upload(f.hr, original)
+}
+
 func TestR25_UndoOfATitleTouchesNoStatus(t *testing.T) {
 	f := newFixture(t)
 	f.upload(f.hr, "EMAIL,TITLE,ENABLED\nann@x.ca,Boss,no\nbob@x.ca,Boss,yes\n")

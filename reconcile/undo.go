@@ -118,7 +118,7 @@ func wasWhole(run *foyer.Run) bool {
 // nothing refuses an undo that puts nothing back.
 func (u *undo) nothing() error {
 	switch {
-	case u.wrote:
+	case u.wrote, u.goesOn() && u.left.countWarned == 0:
 		return nil
 	case u.already != 0 && u.left.countWarned == 0:
 		return foyer.Errorf(foyer.Conflict, "the run %v is undone already, by %v", u.target.ID, u.already)
@@ -192,8 +192,14 @@ func (u *undo) check() error {
 	case u.target.Added+u.target.Updated+u.target.Disabled+u.target.Enabled+u.target.Removed > 0:
 		return foyer.Errorf(foyer.Conflict, "the changes of the run %v are not kept any more: it is too old to be undone", u.target.ID)
 	}
+	if u.goesOn() {
+		return nil
+	}
 	return foyer.Errorf(foyer.Conflict, "the run %v changed nothing", u.target.ID)
 }
+
+// goesOn tells whether the undo is about the end of a source, and all of it: that is something, though the source listed nobody.
+func (u *undo) goesOn() bool { return u.root.Kind == foyer.End && u.scope == UndoScope{} }
 
 // checkJoin refuses to part, or to join again, two entries of which one was touched since: half of it would leave a person without an email.
 func (u *undo) checkJoin(batch []*foyer.Change) error {
