@@ -20,7 +20,7 @@ import (
 // TestModel drives random sequences of uploads, acts of people and days against the engine and the model, and compares everything after
 // each step. The same sequence goes to a second organization in which no row is ever skipped as unchanged: the books must be equal (R17).
 func TestModel(t *testing.T) {
-	const batch = 300
+	const batch = 100
 	setChecks(t, batch)
 	batches := 1
 	if os.Getenv("FOYER_LONG") == "1" {
@@ -44,7 +44,11 @@ func TestModel(t *testing.T) {
 // setChecks says how many sequences a test tries, unless the command line does.
 func setChecks(t *testing.T, checks int) {
 	t.Helper()
-	for name, value := range map[string]string{"rapid.checks": fmt.Sprint(checks), "rapid.nofailfile": "true"} {
+	values := map[string]string{"rapid.checks": fmt.Sprint(checks), "rapid.nofailfile": "true"}
+	if os.Getenv("FOYER_LONG") != "1" {
+		values["rapid.seed"] = "7" // the same sequences each time; the long mode draws others
+	}
+	for name, value := range values {
 		if f := flag.Lookup(name); f.Value.String() == f.DefValue { // the command line wins
 			if err := f.Value.Set(value); err != nil {
 				t.Fatal(err)
