@@ -129,7 +129,7 @@ type Change struct {
 	Keeps     []KeepChange
 	IDs       []IDChange
 	Emails    []EmailChange // what emails mean, but for that of an added entry which meant nobody
-	Joined    EntryID       // the other entry of a join; 0: none
+	Joined    EntryID       // the other entry of a join, or of the undo of one; 0: none
 }
 
 // Status is whether an entry can be asked for, and why not.

@@ -50,9 +50,8 @@ func (u *undo) finish(d *draft, c *foyer.Change, since touched) (*store.Write, e
 	if err := u.restoreIDs(d, c, untouched); err != nil {
 		return nil, err
 	}
-	if u.restoreClaims(d, c, untouched) {
-		u.restoreStatus(d, c, untouched)
-	}
+	u.restoreClaims(d, c, since, untouched)
+	u.restoreStatus(d, c, since, untouched)
 	d.normalise(nil)
 	return d.finish(), nil
 }
@@ -79,6 +78,9 @@ func (u *undo) restoreMarks(d *draft, c *foyer.Change, untouched func(string, bo
 	}
 	d.mark(edit)
 	for _, k := range c.Keeps {
+		if k.After.Ended(u.policy.now) {
+			continue // there is nothing to put back
+		}
 		if untouched("keep:"+k.Field.Label(), c.Removed || d.after.Keeps[k.Field] == k.After) {
 			d.keep(k.Field, k.Before)
 		}
@@ -133,8 +135,7 @@ func (u *undo) movesBack(entry foyer.EntryID, id foyer.IDChange) (bool, error) {
 }
 
 // restoreClaims puts the claims back, but for those of ended sources: then the status stays too, since it would be that of somebody who is listed.
-func (u *undo) restoreClaims(d *draft, c *foyer.Change, untouched func(string, bool) bool) (all bool) {
-	all = true
+func (u *undo) restoreClaims(d *draft, c *foyer.Change, since touched, untouched func(string, bool) bool) {
 	for _, claim := range c.Claims {
 		source := u.b.Source(claim.Source)
 		now := claimOf(d.has, claim.Source)
@@ -143,23 +144,23 @@ func (u *undo) restoreClaims(d *draft, c *foyer.Change, untouched func(string, b
 		}
 		if claim.Before != nil && !source.EndedAt.IsZero() && !(u.root.Kind == foyer.End && u.undone) {
 			u.leave(c, d.after, "listed by "+source.Name, "the source has ended")
-			all = false
+			since["claim:"+source.Name], since["status"] = u.target.ID, u.target.ID // it is said
 			continue
 		}
 		d.setClaim(source, claim.Before) // without a hash: its row is looked at again (R17)
 	}
-	return all
 }
 
-// restoreStatus puts back the status, within what the claims say now, and the sites.
-func (u *undo) restoreStatus(d *draft, c *foyer.Change, untouched func(string, bool) bool) {
+// restoreStatus puts back the status and the sites. Where the entry was claimed otherwise then than it is now, the claims decide, as after a sync (R13); else
+// the status is what it was, also where a person enabled the entry against its sources.
+func (u *undo) restoreStatus(d *draft, c *foyer.Change, since touched, untouched func(string, bool) bool) {
 	e := d.after
 	before := e.StatusNow()
 	if c.Status != nil && untouched("status", c.Removed || before == c.Status[1]) {
 		e.Enabled, e.Reason = c.Status[0].Enabled, c.Status[0].Reason
 	}
 	decides := d.count()
-	if decides != nil && (e.StatusNow() != before || len(claimChanges(d.had, d.has)) > 0) {
+	if decides != nil && since.claims() && (e.StatusNow() != before || len(claimChanges(d.had, d.has)) > 0) {
 		d.follow(decides)
 	}
 	d.place(decides != nil)

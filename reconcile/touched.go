@@ -17,6 +17,16 @@ func aspectOf(f foyer.Field) string {
 	return "field:" + f.Label()
 }
 
+// claims tells whether a claim was changed.
+func (t touched) claims() bool {
+	for aspect := range t {
+		if strings.HasPrefix(aspect, "claim:") {
+			return true
+		}
+	}
+	return false
+}
+
 // aspectName is what an aspect is called to a person.
 func aspectName(aspect string) string {
 	what, of, _ := strings.Cut(aspect, ":")

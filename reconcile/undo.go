@@ -198,15 +198,27 @@ func (u *undo) check() error {
 	return foyer.Errorf(foyer.Conflict, "the run %v changed nothing", u.target.ID)
 }
 
-// goesOn tells whether the undo is about the end of a source, and all of it: that is something, though the source listed nobody.
-func (u *undo) goesOn() bool { return u.root.Kind == foyer.End && u.scope == UndoScope{} }
+// goesOn tells whether the undo makes a source that ended go on, or one that goes on end: that is something, though the source listed nobody.
+func (u *undo) goesOn() bool {
+	if u.root.Kind != foyer.End || u.scope != (UndoScope{}) {
+		return false
+	}
+	source := u.b.Source(u.root.Source)
+	return source != nil && source.EndedAt.IsZero() == !u.undone // else another end did so already, or the undo of one
+}
 
 // checkJoin refuses to part, or to join again, two entries of which one was touched since: half of it would leave a person without an email.
 func (u *undo) checkJoin(batch []*foyer.Change) error {
 	ids := []foyer.EntryID{}
 	for _, c := range batch {
-		if c.Joined != 0 {
-			ids = append(ids, c.Entry)
+		if c.Joined == 0 {
+			continue
+		}
+		ids = append(ids, c.Entry)
+		if why, err := u.mean(c.Emails); err != nil {
+			return err
+		} else if why != "" {
+			return foyer.Errorf(foyer.Conflict, "%v was joined or parted by %v, and %s: undo that first", c.Entry, u.target.ID, why)
 		}
 	}
 	return u.b.Entries(ids, func(e *foyer.Entry) error {
@@ -215,7 +227,7 @@ func (u *undo) checkJoin(batch []*foyer.Change) error {
 			return err
 		}
 		for _, by := range since {
-			return foyer.Errorf(foyer.Conflict, "%v was changed by %v since it was joined by %v: undo that first", e.ID, by, u.target.ID)
+			return foyer.Errorf(foyer.Conflict, "%v was changed by %v since it was joined or parted by %v: undo that first", e.ID, by, u.target.ID)
 		}
 		return nil
 	})
@@ -400,7 +412,9 @@ func (u *undo) takeBack(c *foyer.Change, k known, since touched) (*store.Write, 
 		}
 		emails = append(emails, change)
 	}
-	return removal(u.policy, k, emails, u.run.ID), nil
+	w := removal(u.policy, k, emails, u.run.ID)
+	w.Change.Joined = c.Joined
+	return w, nil
 }
 
 // stillThere returns what an email meant, nobody where that entry is gone.
@@ -425,7 +439,7 @@ func (u *undo) bringBack(c *foyer.Change) (*store.Write, error) {
 		u.leave(c, nil, "entry", free)
 		return nil, nil
 	}
-	d := &draft{policy: u.policy, run: u.run.ID, forget: true, after: &foyer.Entry{ID: c.Entry, Enabled: true}}
+	d := &draft{policy: u.policy, run: u.run.ID, forget: true, joined: c.Joined, after: &foyer.Entry{ID: c.Entry, Enabled: true}}
 	w, err := u.finish(d, c, touched{})
 	if err == nil {
 		w.Change.Prev = u.target.ID
@@ -460,6 +474,6 @@ func (u *undo) restore(c *foyer.Change, k known, since touched) (*store.Write, e
 		since["email"] = u.target.ID
 	}
 	d := u.policy.draftOf(k, u.run.ID)
-	d.forget = true
+	d.forget, d.joined = true, c.Joined
 	return u.finish(d, c, since)
 }

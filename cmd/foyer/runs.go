@@ -226,7 +226,7 @@ func describe(c *foyer.Change, n names) []string {
 		}
 	}
 	if c.Joined != 0 {
-		lines = append(lines, fmt.Sprintf("joined with %v", c.Joined))
+		lines = append(lines, fmt.Sprintf("joined with %v, or parted from it", c.Joined))
 	}
 	for _, k := range c.Keeps {
 		lines = append(lines, k.Field.Label()+" "+keeping(k.After))
