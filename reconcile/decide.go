@@ -289,8 +289,7 @@ func (p *pair) join(run foyer.RunID) (goesOn, removed *store.Write) {
 func (p *pair) takeFields(d *draft, takesEmail bool) {
 	from := p.second.entry
 	for f := foyer.Email; f < foyer.NumFields; f++ {
-		owner := d.after.Origins[f].Owner
-		yields := !d.after.Keeps[f].Holds(p.policy.now) && (d.after.Values[f] == "" || owner == 0 || claimOf(p.first.claims, owner) == nil || p.outranks(from.Origins[f].Owner, owner))
+		yields := p.yields(d.after, f)
 		if f == foyer.Email {
 			if yields = takesEmail; takesEmail {
 				old := string(p.policy.key(d.after.Values[f]))
@@ -307,6 +306,23 @@ func (p *pair) takeFields(d *draft, takesEmail bool) {
 			d.keep(f, from.Keeps[f])
 		}
 	}
+}
+
+// yields tells whether the first's value of a field gives way to the second's: an empty one, and a guess to what is none; else one that is not kept
+// gives way to the source that owns the second's (R6, R8, R9).
+func (p *pair) yields(first *foyer.Entry, f foyer.Field) bool {
+	mine, theirs := first.Origins[f], p.second.entry.Origins[f]
+	switch {
+	case first.Keeps[f].Holds(p.policy.now):
+		return false
+	case first.Values[f] == "":
+		return true
+	case theirs.Guess || mine.Guess:
+		return !theirs.Guess
+	case theirs.Owner == 0:
+		return false
+	}
+	return mine.Owner == 0 || claimOf(p.first.claims, mine.Owner) == nil || p.outranks(theirs.Owner, mine.Owner)
 }
 
 func (p *pair) outranks(a, b foyer.SourceID) bool {
