@@ -106,6 +106,7 @@ func (d *draft) rename(l *listing) {
 		foyer.EmailChange{Key: l.key, Before: l.meant, After: foyer.Address{Entry: d.after.ID}},
 		foyer.EmailChange{Key: old, Before: foyer.Address{Entry: d.after.ID}, After: foyer.Address{Entry: d.after.ID, Alias: true}})
 	d.set(foyer.Email, email, foyer.Origin{Owner: source.ID, Run: d.run, Before: d.after.Values[foyer.Email]})
+	d.forget = true // whom the other sources' rows mean by the old email depends on their other rows now (R17)
 }
 
 // identify notes the id by which the source knows the entry (R2); where the id that it had is another's now, it has none.

@@ -130,6 +130,11 @@ func (p *plan) settle() error {
 		if entry == 0 || person.entry != 0 && !person.alias || taken[entry] {
 			continue
 		}
+		if at, err := p.erasedAt(int32(i), false); err != nil {
+			return err
+		} else if person.entry == 0 && !at.IsZero() {
+			continue // nobody gets the email of someone who was erased (R28)
+		}
 		if person.alias {
 			p.ids.meant[int32(i)] = foyer.Address{Entry: person.entry, Alias: true}
 		}
@@ -212,6 +217,11 @@ func (p *plan) settleIDs() error {
 		person := &p.people.persons[i]
 		if person.entry == entry {
 			continue
+		}
+		if at, err := p.erasedAt(i, true); err != nil {
+			return err
+		} else if person.entry == 0 && !at.IsZero() {
+			continue // they are passed over
 		}
 		id, _, err := p.idOf(person)
 		if err != nil {

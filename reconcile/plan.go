@@ -168,24 +168,30 @@ func (p *plan) decide() error {
 	return nil
 }
 
-// wasErased tells whether a person who is in no entry was erased: then they are passed over, with a warning, until somebody says otherwise (R28).
-func (p *plan) wasErased(i int32) (bool, error) {
+// erasedAt returns when someone in no entry was erased, whom their rows mean by their email, or, where ids count, by their id; zero: they were not.
+func (p *plan) erasedAt(i int32, ids bool) (at time.Time, err error) {
 	if p.policy.erased.Empty() {
-		return false, nil
+		return at, nil
 	}
 	person := &p.people.persons[i]
 	key, err := p.reading.key(person.first)
 	if err != nil {
+		return at, err
+	}
+	id := ""
+	if _, ignored := p.ids.ignored[i]; ids && !ignored {
+		id, _, err = p.idOf(person)
+	}
+	return p.policy.erased.When(key, id), err
+}
+
+// wasErased tells whether a person who is in no entry was erased: then they are passed over, with a warning, until somebody says otherwise (R28).
+func (p *plan) wasErased(i int32) (bool, error) {
+	at, err := p.erasedAt(i, true)
+	if at.IsZero() || err != nil {
 		return false, err
 	}
-	id, _, err := p.idOf(person)
-	if err != nil {
-		return false, err
-	}
-	at := p.policy.erased.When(key, id)
-	if at.IsZero() {
-		return false, nil
-	}
+	person := &p.people.persons[i]
 	p.reading.counts.Listed--
 	p.rowProblems.add(foyer.Problem{Line: int(p.reading.pending[person.first].line), Column: foyer.Email.Label(),
 		Message: fmt.Sprintf("is of someone who was erased on %s, and is passed over; to let them in again: foyer entry erase --forget", at.Format(time.DateOnly))})
@@ -345,7 +351,9 @@ func (p *plan) carryOut(batch []step, run foyer.RunID, found *problems, out func
 		case absent:
 			w = p.policy.withdraw(k, run)
 		case handMade:
-			w = p.policy.drop(k, run)
+			if w = p.policy.drop(k, run); w == nil && k.lostID != "" {
+				w = p.policy.draftOf(k, run).settle()
+			}
 		case lostID:
 			w = p.policy.draftOf(k, run).settle()
 		default:

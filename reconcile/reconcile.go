@@ -140,8 +140,9 @@ func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta
 		return nil, err
 	}
 	again := last != nil && len(d.Digest) > 0 && bytes.Equal(last.Digest, d.Digest)
-	// Whom a row with an error names may be another once the rest is applied (R15): such a file is looked at again.
-	if again && d.held == 0 && !d.NoSkip && !d.Strict && last.Book == b.Version && last.Errors == 0 {
+	// Whom a row with an error names may be another once the rest is applied (R15), and what was approved may lack rows of the erased (R28): such
+	// a file is looked at again.
+	if again && d.held == 0 && !d.NoSkip && !d.Strict && last.Book == b.Version && last.Errors == 0 && last.Of == 0 {
 		ended, err := keepsEnded(b, source.ID)
 		if err != nil {
 			return nil, err
