@@ -2,6 +2,8 @@ package reconcile_test
 
 import (
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"foyer"
@@ -78,6 +80,9 @@ func (b *modelBook) rename(who int, key string) bool {
 	if ok && !taken.alias {
 		return taken.who == who
 	}
+	if b.hashes[key] != 0 { // of someone who was erased (R28)
+		return false
+	}
 	for old, e := range maps.Clone(b.emails) {
 		if e.who == who && !e.alias {
 			b.emails[old] = modelEmail{who, true}
@@ -93,7 +98,9 @@ func (m *model) addByHand(e modelEdit) (act *modelAct, ok bool) {
 	if taken, ok := b.emails[modelKey(e.values[foyer.Email])]; ok && !taken.alias {
 		return nil, false
 	}
-	m.change(b, b.add(), e)
+	if !m.change(b, b.add(), e) {
+		return nil, false
+	}
 	return m.act(foyer.Edit, 0, b), true
 }
 
@@ -110,10 +117,13 @@ func (m *model) join(first, second int) (act *modelAct, ok bool) {
 		return nil, false
 	}
 	firstKey, secondKey := b.current(first), b.current(second)
-	takes := p.handMade() && !q.handMade() && !m.kept(p, foyer.Email)
+	takes := p.handMade() && !q.handMade()
 	for f := foyer.Email; f < foyer.NumFields; f++ {
 		if f == foyer.Email && takes || f != foyer.Email && m.yields(p, q, f) {
 			p.values[f], p.owners[f], p.guesses[f] = q.values[f], q.owners[f], q.guesses[f]
+			if q.keeps[f].on {
+				p.keeps[f] = q.keeps[f]
+			}
 		}
 	}
 	for id, c := range q.claims {
@@ -133,6 +143,16 @@ func (m *model) join(first, second int) (act *modelAct, ok bool) {
 		b.emails[firstKey], b.emails[secondKey] = modelEmail{first, true}, modelEmail{who: first}
 	}
 	p.hand |= q.hand
+	p.permanent, p.pinned = p.permanent || q.permanent, p.pinned || q.pinned
+	if p.notes != q.notes {
+		p.notes = strings.TrimSpace(p.notes + "\n" + q.notes)
+	}
+	switch {
+	case p.reason == foyer.ByHand || q.reason == foyer.ByHand: // whom a person disabled stays so (R13)
+		p.enabled, p.reason = false, foyer.ByHand
+	case p.handMade() && q.enabled:
+		p.enabled, p.reason = true, foyer.NotDisabled
+	}
 	*q = modelPerson{}
 	m.decide(p)
 	act = m.act(foyer.Join, 0, b)
@@ -140,42 +160,164 @@ func (m *model) join(first, second int) (act *modelAct, ok bool) {
 	return act, true
 }
 
-// yields tells whether the first's value gives way to that of the second when they are joined: to the second's owner, as R8 has it.
+// yields tells whether the first's value gives way to that of the second when they are joined: an empty one, a guess to what is none, and
+// else to the second's owner, as R8 has it.
 func (m *model) yields(p, q *modelPerson, f foyer.Field) bool {
-	owner := p.owners[f]
+	mine, theirs := p.owners[f], q.owners[f]
 	switch {
 	case q.values[f] == "" || m.kept(p, f):
 		return false
 	case p.values[f] == "":
 		return true
-	case q.owners[f] == 0:
-		return false
+	case p.guesses[f] || q.guesses[f]:
+		return !q.guesses[f]
 	}
-	return owner == 0 || p.guesses[f] || !p.claims[owner].listed || owner == q.owners[f] || m.outranks(q.owners[f], owner)
+	return theirs != 0 && (mine == 0 || !p.claims[mine].listed || m.outranks(theirs, mine))
 }
 
-// erase takes somebody out of the book for good; hashes of their emails and ids stay (R28). It is no act that can be undone.
+// erase takes somebody out of the book for good; hashes of their emails and ids stay (R28), also of those that they had before, unless these are
+// another's now. It is no act that can be undone.
 func (m *model) erase(who int) {
-	b := m.book.copy()
+	b, group, of := m.book.copy(), m.traces(who), map[string]bool{}
+	for _, old := range m.books() {
+		for one := range group {
+			if one > len(old.people) || !old.who(one).there {
+				continue
+			}
+			if key := old.current(one); m.book.emails[key].who == 0 || group[m.book.emails[key].who] {
+				of[key] = true
+			}
+			for src, id := range old.who(one).ids {
+				if now := m.book.known(foyer.SourceID(src), id); id != "" && (now == 0 || group[now]) {
+					of[idHash(foyer.SourceID(src), id)] = true
+				}
+			}
+		}
+	}
 	for key, e := range m.book.emails {
 		if e.who == who {
-			b.hashes[key] = true
+			of[key] = true
 			delete(b.emails, key)
 		}
 	}
-	for src, id := range b.who(who).ids {
-		if id != "" {
-			b.hashes[idHash(foyer.SourceID(src), id)] = true
+	for one := range group {
+		*b.who(one) = modelPerson{}
+		m.erased[one] = true
+	}
+	for text := range of {
+		if b.hashes[text] == 0 { // the first erasure counts
+			b.hashes[text] = who
 		}
 	}
-	*b.who(who) = modelPerson{}
-	m.erased[who] = true
 	m.book = b
+	for _, act := range m.acts {
+		act.scrub(of)
+	}
+	for _, act := range m.waiting() {
+		act.held.forget(of, m.called(group))
+	}
+}
+
+// scrub takes emails and ids of an erased person out of what an act changed of others.
+func (a *modelAct) scrub(of map[string]bool) {
+	maps.DeleteFunc(a.changes, func(x aspect, c modelChange) bool {
+		before, _ := c.before.(string)
+		after, _ := c.after.(string)
+		src := foyer.SourceID(x.n)
+		return x.kind == "email" && of[x.key] || x.kind == "id" && (of[idHash(src, before)] || of[idHash(src, after)])
+	})
+}
+
+// called returns the full names that some had, in lower case.
+func (m *model) called(group map[int]bool) map[string]bool {
+	names := map[string]bool{}
+	for _, b := range m.books() {
+		for who := range group {
+			if who <= len(b.people) && b.who(who).there {
+				v := b.who(who).values
+				names[strings.ToLower(v[foyer.DisplayName])] = true
+				names[strings.ToLower(v[foyer.FirstName]+" "+v[foyer.LastName])] = v[foyer.FirstName] != "" && v[foyer.LastName] != ""
+			}
+		}
+	}
+	delete(names, "")
+	return names
+}
+
+// forget takes the rows of an erased person out of a held run: by email or id, and of a row without an email that can be read by what it
+// mentions or by the full name.
+func (s *modelSync) forget(of, called map[string]bool) {
+	s.rows = slices.DeleteFunc(slices.Clone(s.rows), func(row foyer.Row) bool {
+		if of[modelKey(row.Values[foyer.Email])] || of[idHash(s.src.id, row.ExternalID)] {
+			return true
+		}
+		mentioned := slices.ContainsFunc(row.Mentions, func(email string) bool { return of[modelKey(email)] })
+		name := strings.ToLower(row.Values[foyer.FirstName] + " " + row.Values[foyer.LastName])
+		return modelKey(row.Values[foyer.Email]) == "" && (mentioned || called[name] || called[strings.ToLower(row.Values[foyer.DisplayName])])
+	})
+}
+
+// books returns the book as it was over time.
+func (m *model) books() (all []*modelBook) {
+	for _, act := range m.acts {
+		all = append(all, act.after)
+	}
+	return append(all, m.book)
+}
+
+// traces returns somebody, and those who are not in the book any more and were the same person: joined to them, or added or removed with an email
+// of theirs.
+func (m *model) traces(who int) map[int]bool {
+	group, keys := map[int]bool{who: true}, map[string]bool{}
+	for known := 0; known != len(group)+len(keys); {
+		known = len(group) + len(keys)
+		for key, e := range m.book.emails {
+			if group[e.who] {
+				keys[key] = true
+			}
+		}
+		for _, act := range m.acts {
+			for one := 1; one <= len(act.after.people); one++ {
+				m.trace(act, one, group, keys)
+			}
+		}
+	}
+	return group
+}
+
+func (m *model) trace(act *modelAct, one int, group map[int]bool, keys map[string]bool) {
+	if m.erased[one] {
+		return
+	}
+	gone := !m.book.who(one).there
+	there := act.changes[aspect{who: one, kind: "there"}]
+	for _, b := range []*modelBook{act.before, act.after} {
+		if one > len(b.people) || !b.who(one).there {
+			continue
+		}
+		if key := b.current(one); group[one] {
+			keys[key] = true
+		} else if gone && there != (modelChange{}) && keys[key] {
+			group[one] = true
+		}
+	}
+	a, b := act.joined[0], act.joined[1]
+	if gone && act.kind == foyer.Join && (one == a && group[b] || one == b && group[a]) {
+		group[one] = true
+	}
+}
+
+// forget lets files bring back the person of an email who was erased; false where nobody was.
+func (m *model) forget(email string) bool {
+	b, who := m.book.copy(), m.book.hashes[email]
+	maps.DeleteFunc(b.hashes, func(_ string, of int) bool { return of == who })
+	m.book = b
+	return who != 0
 }
 
 // endSource plans the end of a source: it lists nobody any more (R10), or leaves those whom nobody else lists as hand-made.
 func (m *model) endSource(src modelSource, leave bool) *modelSync {
-	s := &modelSync{model: m, src: src, before: m.book, after: m.book.copy(), file: &modelFile{}}
+	s := &modelSync{model: m, src: src, spare: leave, before: m.book, after: m.book.copy(), file: &modelFile{}}
 	s.after.ended[src.id] = true
 	for _, who := range s.before.everybody() {
 		p := s.after.who(who)
@@ -188,19 +330,13 @@ func (m *model) endSource(src modelSource, leave bool) *modelSync {
 			p.claims[src.id] = modelClaim{}
 			if p.handMade() {
 				p.hand |= c.sites
-				if p.reason == foyer.BySource {
-					p.enabled, p.reason = true, foyer.NotDisabled
-				}
 			}
 			m.decide(p)
 		}
 	}
 	s.counts = tally(s.counts, s.before, s.after)
-	if src.guard.Off {
-		s.counts.Warnings++
-	}
-	if !leave {
-		s.watch()
-	}
+	s.lost = losses(src.id, s.before, s.after)
+	s.count()
+	s.hold = s.tripped()
 	return s
 }

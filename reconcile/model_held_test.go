@@ -7,7 +7,7 @@ import (
 )
 
 // settle holds or applies what was planned, as a run of its own. A newer run of the source, applied or held, supersedes one of its kind that is held (R22).
-func (m *model) settle(s *modelSync, kind foyer.RunKind, approved *modelAct, again func() *modelSync) *modelAct {
+func (m *model) settle(s *modelSync, kind foyer.RunKind, approved *modelAct) *modelAct {
 	for _, act := range m.waiting() {
 		if act.source == s.src.id && act.kind == kind {
 			act.status = foyer.Superseded
@@ -30,7 +30,7 @@ func (m *model) settle(s *modelSync, kind foyer.RunKind, approved *modelAct, aga
 		}
 	}
 	act := m.act(kind, s.src.id, m.book)
-	act.status, act.held, act.again, act.redoes = foyer.Held, s, again, redoes
+	act.status, act.held, act.redoes = foyer.Held, s, redoes
 	return act
 }
 
@@ -59,7 +59,7 @@ func (s *modelSync) redoes(undo *modelAct) bool {
 			}
 		}
 	}
-	return undo.source == s.src.id && undo.redoneBy(s.before, s.after, back)
+	return undo.source == s.src.id && undo.redoneBy(s, back)
 }
 
 // reject ends a held run. The next that would do again what it would have is held again (R25).
@@ -85,7 +85,9 @@ func (m *model) waiting() (held []*modelAct) {
 
 // approve plans a held run again on today's book. If someone else than those who were shown would be taken away now, it is held again (R22).
 func (m *model) approve(held *modelAct) (s *modelSync, act *modelAct) {
-	s = held.again()
+	if s = m.plan(held.held.src, held.held.rows); held.kind == foyer.End {
+		s = m.endSource(held.held.src, held.held.spare)
+	}
 	if s.refused != 0 {
 		return s, nil
 	}
@@ -94,7 +96,7 @@ func (m *model) approve(held *modelAct) (s *modelSync, act *modelAct) {
 		s.hold = s.hold || !held.held.lost[who]
 	}
 	s.hold = s.hold || held.kind == foyer.Sync && len(m.unasked(s, held)) > 0
-	act = m.settle(s, held.kind, held, held.again)
+	act = m.settle(s, held.kind, held)
 	if !s.hold {
 		held.status = foyer.Approved
 		act.of = held

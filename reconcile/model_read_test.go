@@ -14,6 +14,7 @@ type modelListed struct {
 	sites   siteSet
 	seen    []siteSet // of each row
 	partial bool      // another row of the email has an error
+	warned  int       // warnings about its rows taken together
 	who     int
 	how     modelMatch
 }
@@ -40,7 +41,6 @@ type modelFile struct {
 	listed []*modelListed // by the first row of each
 	bad    []modelBad
 	away   int
-	passed int // who were erased
 }
 
 func (f *modelFile) find(key string) *modelListed {
@@ -102,9 +102,9 @@ func (f *modelFile) dropTwins() {
 		if id == "" || len(at) == 1 {
 			continue
 		}
-		f.counts.Warnings += len(at)
 		for _, l := range at {
 			l.record.ExternalID = ""
+			l.warned++
 		}
 	}
 }
@@ -140,7 +140,7 @@ func (f *modelFile) list(key string, row *foyer.Row, sites siteSet) {
 	}
 	for _, seen := range l.seen {
 		if seen&sites != 0 || seen == 0 && sites == 0 {
-			f.counts.Warnings++
+			l.warned++
 			break
 		}
 	}
@@ -158,12 +158,17 @@ func (f *modelFile) list(key string, row *foyer.Row, sites siteSet) {
 	l.sites, l.seen = l.sites|sites, append(l.seen, sites)
 }
 
-// passOver takes those off who were erased, with a warning for each (R28).
-func (f *modelFile) passOver(b *modelBook, src modelSource) {
+// passOver takes those off who were erased, with a warning for each: before it is found out who is who by their email, unless it is another's now, and
+// after it by their id who are in no entry (R28).
+func (f *modelFile) passOver(b *modelBook, src modelSource, resolved bool) {
 	f.listed = slices.DeleteFunc(f.listed, func(l *modelListed) bool {
-		erased := b.hashes[l.key] || l.record.ExternalID != "" && b.hashes[idHash(src.id, l.record.ExternalID)]
+		_, known := b.emails[l.key]
+		erased := b.hashes[l.key] != 0 && !known
+		if resolved {
+			erased = l.who == 0 && l.record.ExternalID != "" && b.hashes[idHash(src.id, l.record.ExternalID)] != 0
+		}
 		if erased {
-			f.passed++
+			f.counts.Listed--
 			f.counts.Warnings++
 		}
 		return erased

@@ -10,6 +10,8 @@ import (
 type modelSync struct {
 	*model
 	src     modelSource
+	rows    []foyer.Row // of a sync
+	spare   bool        // of the end of a source
 	file    *modelFile
 	before  *modelBook
 	after   *modelBook
@@ -25,22 +27,27 @@ type modelSync struct {
 
 // plan works out what an upload would do (R24), refused where nothing of it can be used (R23).
 func (m *model) plan(src modelSource, rows []foyer.Row) *modelSync {
-	s := &modelSync{model: m, src: src, before: m.book, after: m.book.copy()}
+	s := &modelSync{model: m, src: src, rows: rows, before: m.book, after: m.book.copy()}
 	s.file = m.read(src, rows)
-	s.counts = s.file.counts
 	if len(s.file.listed) == 0 {
 		s.refused = foyer.Invalid
-		if s.file.away > 0 && s.file.away == s.counts.Rows-s.counts.Skipped {
+		if s.file.away > 0 && s.file.away == s.file.counts.Rows-s.file.counts.Skipped {
 			s.refused = foyer.Forbidden
 		}
 		return s
 	}
+	present := s.file.present(s.after, src)
+	s.file.passOver(s.after, src, false)
+	s.file.resolve(s.after, src)
+	s.file.passOver(s.after, src, true)
+	if len(s.file.listed) == 0 {
+		s.refused = foyer.Invalid
+		return s
+	}
+	s.counts = s.file.counts
 	if src.guard.Off {
 		s.counts.Warnings++
 	}
-	present := s.file.present(s.after, src)
-	s.file.passOver(s.after, src)
-	s.file.resolve(s.after, src)
 	s.moveIDs()
 	named := map[int]bool{}
 	for _, l := range s.file.listed {
@@ -49,6 +56,7 @@ func (m *model) plan(src modelSource, rows []foyer.Row) *modelSync {
 			s.after.mean(l.key, modelEmail{who: l.who})
 		}
 		named[l.who] = true
+		s.counts.Warnings += l.warned
 		s.learnID(l)
 		s.merge(l)
 	}

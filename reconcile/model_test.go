@@ -39,7 +39,7 @@ type modelBook struct {
 	people []modelPerson // by number, from 1
 	emails map[string]modelEmail
 	ended  [modelSources]bool
-	hashes map[string]bool // of the erased: their emails, and their ids with their source
+	hashes map[string]int // of the erased: their emails, and their ids with their source, and who it was
 }
 
 // modelEmail is whom an email means; the zero one is nobody.

@@ -26,9 +26,8 @@ type modelAct struct {
 	was     modelProv // before
 	prov    modelProv // after
 	upload  modelUpload
-	held    *modelSync
-	again   func() *modelSync // plans what is held on today's book
-	redoes  []*modelAct       // the undos for which it is held
+	held    *modelSync  // what it would do, if it is held
+	redoes  []*modelAct // the undos for which it is held
 }
 
 // delivered tells whether the act is a source's own: a sync, or its end.
@@ -198,13 +197,13 @@ func unit(a aspect) string {
 // undo puts back what an act changed of those in scope and nothing has touched since (R25). ok is false where there is nothing of it to
 // undo, and where of two who were joined one was touched: undoing a join parts them whole, or not at all (R3).
 func (m *model) undo(act *modelAct, scoped bool, scope func(who int) bool) (undo *modelAct, ok bool) {
-	if act.status != foyer.Applied || !m.left(act) || act.joined[0] != 0 && m.touchedJoin(act) {
+	if act.status != foyer.Applied || len(act.changes) == 0 || act.joined[0] != 0 && m.touchedJoin(act) {
 		return nil, false
 	}
 	if a, b := act.joined[0], act.joined[1]; a != 0 && (scope(a) || scope(b)) {
 		scope = func(int) bool { return true }
 	}
-	after, prov, all := m.book.copy(), maps.Clone(m.prov), !scoped
+	after, was, all := m.book.copy(), m.prov, !scoped
 	back := map[aspect]bool{}
 	for who := 0; who <= len(after.people); who++ {
 		if who == 0 || scope(who) {
@@ -212,16 +211,22 @@ func (m *model) undo(act *modelAct, scoped bool, scope func(who int) bool) (undo
 		}
 	}
 	m.keepIDs(act, back)
+	for x := range act.changes { // put back by this undo, or by one of a part before; nobody brings the erased back (R28)
+		there := aspect{who: act.about(x), kind: "there"}
+		gone := act.added(there.who) && m.prov[there] == act.was[there]
+		all = all && (back[x] || m.prov[x] == act.was[x] || gone || m.erased[there.who] || m.over(x, act.changes[x]))
+	}
+	for x := range back {
+		if x.kind == "ended" && !all { // the source goes on for all, or not
+			delete(back, x)
+		}
+	}
 	for x := range back {
 		if x.kind != "email" {
 			after.put(x, act.changes[x].before)
 		}
-		prov[x] = act.was[x]
 	}
 	for x, c := range act.changes {
-		there := aspect{who: act.about(x), kind: "there"}
-		gone := act.added(there.who) && m.prov[there] == act.was[there] && !m.erased[there.who]
-		all = all && (back[x] || m.prov[x] == act.was[x] || gone) // put back by this undo, or by one of a part before
 		if x.kind == "email" && back[x] {
 			e, _ := c.before.(modelEmail)
 			if e.who != 0 && !after.who(e.who).there {
@@ -232,35 +237,52 @@ func (m *model) undo(act *modelAct, scoped bool, scope func(who int) bool) (undo
 	}
 	for who := 1; who <= len(after.people); who++ {
 		if p := after.who(who); p.there && scope(who) && act.concerns(who) && !act.added(who) {
-			m.decide(p)
+			if !m.book.who(who).there && !back[aspect{who: who, kind: "status"}] {
+				p.enabled = true
+			}
+			if m.redecides(act, who, back, was) {
+				m.decide(p)
+			}
+			p.place()
 			if !p.enabled && p.handMade() && p.sites == act.after.who(who).sites && who <= len(act.before.people) {
 				p.sites = act.before.who(who).sites // its last
 			}
 		}
 	}
-	if slices.Equal(after.people, m.book.people) && maps.Equal(after.emails, m.book.emails) {
+	if slices.Equal(after.people, m.book.people) && maps.Equal(after.emails, m.book.emails) && after.ended == m.book.ended {
 		return nil, false // nothing is put back
 	}
 	undo = m.act(foyer.Undo, act.source, after)
-	undo.of, undo.prov, undo.whole, m.prov = act, prov, all, prov
+	for x := range back {
+		undo.prov[x] = act.was[x]
+	}
+	undo.of, undo.whole = act, all
 	undo.joined = act.joined
 	m.mark(act, all)
 	m.rewatch(act, undo, all)
 	return undo, true
 }
 
-func (a *modelAct) added(who int) bool {
-	return a.changes[aspect{who: who, kind: "there"}].after == true
+// over tells whether a change is of a keep that has come to its end since: there is nothing to put back.
+func (m *model) over(x aspect, c modelChange) bool {
+	keep, _ := c.after.(modelKeep)
+	return x.kind == "keep" && keep.on && !keep.until.IsZero() && !m.now.Before(keep.until)
 }
 
-// left tells whether something of the act's changes is there still: the erased are not (R28).
-func (m *model) left(act *modelAct) bool {
-	for x := range act.changes {
-		if !m.erased[act.about(x)] {
-			return true
-		}
+// redecides tells whether the claims decide the status of somebody of whom a claim or the status is put back: where they were claimed otherwise
+// before the act than they are now (R13).
+func (m *model) redecides(act *modelAct, who int, back map[aspect]bool, prov modelProv) bool {
+	some, otherwise := back[aspect{who: who, kind: "status"}], false
+	for id := range modelSources {
+		x := aspect{who: who, kind: "claim", n: id}
+		some = some || back[x]
+		otherwise = otherwise || prov[x] != act.prov[x] || act.changes[x] != (modelChange{}) && !back[x]
 	}
-	return false
+	return some && otherwise
+}
+
+func (a *modelAct) added(who int) bool {
+	return a.changes[aspect{who: who, kind: "there"}].after == true
 }
 
 // touchedJoin tells whether one of the two of a join was touched since.
@@ -274,11 +296,11 @@ func (m *model) touchedJoin(act *modelAct) bool {
 				about = act.about(x)
 			}
 		}
-		if (about == act.joined[0] || about == act.joined[1]) && by != act.prov[x] {
+		if (about == act.joined[0] || about == act.joined[1]) && !m.erased[about] && by != act.prov[x] {
 			return true
 		}
 	}
-	return m.erased[act.joined[0]] || m.erased[act.joined[1]]
+	return false
 }
 
 // keepIDs leaves an id with whom it is another's by now, unless the undo takes it from them.
@@ -312,13 +334,18 @@ func (m *model) rewatch(act, undo *modelAct, all bool) {
 	for _, list := range []*[]*modelAct{&m.watches, &m.spent} {
 		*list = slices.DeleteFunc(*list, func(w *modelAct) bool { return all && w == act })
 	}
-	undone := true
-	for ; act.kind == foyer.Undo; act = act.of {
-		undone = !undone
-	}
-	if act.kind == foyer.Sync && undone {
+	if root, undone := act.root(); root.kind == foyer.Sync && undone {
 		m.watches = append(m.watches, undo)
 	}
+}
+
+// root returns the act at the end of a chain of undos, and whether to undo this one undoes it or does it again.
+func (a *modelAct) root() (root *modelAct, undone bool) {
+	undone = true
+	for ; a.kind == foyer.Undo; a = a.of {
+		undone = !undone
+	}
+	return a, undone
 }
 
 func (a *modelAct) concerns(who int) bool {
@@ -355,9 +382,13 @@ func (m *model) restorable(act *modelAct, who int) map[aspect]bool {
 		return nil
 	}
 	for x := range back {
-		ended := x.kind == "claim" && act.changes[x].before != nil && m.book.ended[x.n] && act.kind != foyer.End
-		if touched[unit(x)] || ended {
+		root, undone := act.root()
+		ended := x.kind == "claim" && act.changes[x].before != nil && m.book.ended[x.n] && !(root.kind == foyer.End && undone)
+		if touched[unit(x)] || ended || m.over(x, act.changes[x]) {
 			delete(back, x)
+		}
+		if ended && !touched[unit(x)] { // the status would be that of somebody who is listed
+			delete(back, aspect{who: who, kind: "status"})
 		}
 	}
 	return back
@@ -365,20 +396,26 @@ func (m *model) restorable(act *modelAct, who int) map[aspect]bool {
 
 // redoneBy tells whether a run would do again something that the undo put back, and that a person sees: a value, who can be asked for, and
 // where, or who is in the book (R25). back are those whom an undo of the undo put back.
-func (a *modelAct) redoneBy(before, after *modelBook, back map[int]bool) bool {
-	for who := 1; who <= len(after.people); who++ {
-		is := after.who(who)
-		if who > len(before.people) {
-			for gone := range a.before.people {
-				p := &a.before.people[gone]
-				if p.there && !a.after.people[gone].there && !back[gone+1] && a.before.current(gone+1) == after.current(who) {
-					return true
-				}
+func (a *modelAct) redoneBy(s *modelSync, back map[int]bool) bool {
+	for who := 1; who <= len(s.after.people); who++ {
+		if who > len(s.before.people) {
+			if a.removed(s.model, s.after.current(who), back) {
+				return true
 			}
 			continue
 		}
-		was := before.who(who)
+		was, is := s.before.who(who), s.after.who(who)
 		if was.there && is.there && !back[who] && who <= len(a.before.people) && redoes(was, is, a.before.who(who), a.after.who(who)) {
+			return true
+		}
+	}
+	return false
+}
+
+// removed tells whether the act removed somebody of that email, who was not put back or erased since.
+func (a *modelAct) removed(m *model, email string, back map[int]bool) bool {
+	for _, who := range a.before.everybody() {
+		if !a.after.who(who).there && !back[who] && !m.erased[who] && a.before.current(who) == email {
 			return true
 		}
 	}

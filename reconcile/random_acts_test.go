@@ -76,6 +76,9 @@ func (d *driver) join() {
 			act.runs[i] = run.ID
 		}
 	}
+	if !ok {
+		d.say("  is refused")
+	}
 }
 
 func (d *driver) erase() {
@@ -94,12 +97,7 @@ func (d *driver) erase() {
 func (d *driver) forget() {
 	email := rapid.SampledFrom(universe).Draw(d.T, "whom")
 	d.say("forget %s", email)
-	known := d.model.book.hashes[email]
-	if known {
-		b := d.model.book.copy()
-		delete(b.hashes, email)
-		d.model.book = b
-	}
+	known := d.model.forget(email)
 	for i, org := range d.orgs {
 		err := d.store.Forget(d.t.Context(), operator, org, email)
 		if known {
@@ -117,9 +115,8 @@ func (d *driver) end() {
 	}
 	leave := rapid.Bool().Draw(d.T, "leave")
 	d.say("S-%d ends, leave %t", src.id, leave)
-	again := func() *modelSync { return d.model.endSource(src, leave) }
-	s := again()
-	act := d.model.settle(s, foyer.End, nil, again)
+	s := d.model.endSource(src, leave)
+	act := d.model.settle(s, foyer.End, nil)
 	for i, org := range d.orgs {
 		try, err := reconcile.EndSource(d.t.Context(), d.store, operator, org, reconcile.Ending{Source: src.id, Leave: leave, DryRun: true})
 		d.must(err)

@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"testing"
+	"time"
 
 	"foyer"
 	"foyer/reconcile"
@@ -83,5 +84,174 @@ func TestR25_IDThatStaysWithAnotherIsNotPutBack(t *testing.T) {
 		if id := f.entry(email).KnownAs(f.hr); id != want {
 			t.Errorf("%s is known as %q, want %s", email, id, want)
 		}
+	}
+}
+
+func TestR2_IDMovesAwayFromAPermanentHandMadeEntry(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\nann@x.ca,1\nbob@x.ca,2\n")
+	f.edit("ann@x.ca", reconcile.Edit{Permanent: new(true)})
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\nbob@x.ca,2\n")
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\nbob@x.ca,1\n")
+	for email, want := range map[string]string{"ann@x.ca": "", "bob@x.ca": "1"} {
+		if id := f.entry(email).KnownAs(f.hr); id != want {
+			t.Errorf("%s is known as %q, want %q", email, id, want)
+		}
+	}
+}
+
+func TestR3_ValueTypedInTheFirstStaysWhereTheSecondsIsTyped(t *testing.T) {
+	f := newFixture(t)
+	f.add(reconcile.Edit{Values: map[foyer.Field]string{foyer.Email: "ann@x.ca", foyer.Title: "Boss"}})
+	f.add(reconcile.Edit{Values: map[foyer.Field]string{foyer.Email: "a.lee@x.ca", foyer.Title: "Clerk", foyer.Division: "Sales"}})
+	_, _, err := reconcile.Join(t.Context(), f.store, f.operator, f.org, reconcile.ParseName("ann@x.ca"), reconcile.ParseName("a.lee@x.ca"))
+	f.must(err)
+	f.value("ann@x.ca", foyer.Title, "Boss")
+	f.value("ann@x.ca", foyer.Division, "Sales")
+}
+
+func TestR25_UndoneUndoOfAnEndEndsTheSourceAgain(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL\nann@x.ca\n")
+	end, err := reconcile.EndSource(t.Context(), f.store, f.operator, f.org, reconcile.Ending{Source: f.hr, Leave: true})
+	f.must(err)
+	undo, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: end.ID})
+	f.must(err)
+	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: undo.ID})
+	f.must(err)
+	if _, err := f.deliver(reconcile.Delivery{Source: f.hr}, "EMAIL\nann@x.ca\n"); foyer.KindOf(err) != foyer.Forbidden {
+		t.Errorf("error %v, want that the source has ended", err)
+	}
+}
+
+func TestR28_RowThatIsPassedOverTakesNobodysID(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\nann@x.ca,1\nbob@x.ca,2\n")
+	_, err := f.store.Erase(t.Context(), f.operator, f.org, f.entry("bob@x.ca").ID, "")
+	f.must(err)
+	f.counts(f.upload(f.hr, "EMAIL,EMPLOYEEID\nann@x.ca,\nbob@x.ca,1\n"), foyer.Counts{Unchanged: 1, Warnings: 1})
+	if id := f.entry("ann@x.ca").KnownAs(f.hr); id != "1" {
+		t.Errorf("ann is known as %q, want 1", id)
+	}
+}
+
+func TestR28_NobodyIsRenamedToTheEmailOfTheErased(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\nann@x.ca,1\nbob@x.ca,2\ncat@x.ca,3\n")
+	_, err := f.store.Erase(t.Context(), f.operator, f.org, f.entry("bob@x.ca").ID, "")
+	f.must(err)
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\nbob@x.ca,1\ncat@x.ca,3\n")
+	f.emails("ann@x.ca", "cat@x.ca")
+}
+
+func TestR25_EndOfASourceThatListsNobodyCanBeUndone(t *testing.T) {
+	f := newFixture(t)
+	end, err := reconcile.EndSource(t.Context(), f.store, f.operator, f.org, reconcile.Ending{Source: f.hr})
+	f.must(err)
+	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: end.ID})
+	f.must(err)
+	f.upload(f.hr, "EMAIL\nann@x.ca\n")
+}
+
+func TestR28_ErasureTakesNobodyElseWhoOnceHadTheEmail(t *testing.T) {
+	f := newFixture(t)
+	f.add(set(foyer.Email, "ann@x.ca"))
+	f.edit("ann@x.ca", set(foyer.Email, "ann.lee@x.ca"))
+	second := f.add(set(foyer.Email, "ann@x.ca")) // another Ann, to whom the alias moves
+	_, err := f.store.Erase(t.Context(), f.operator, f.org, second.ID, "")
+	f.must(err)
+	f.emails("ann.lee@x.ca")
+}
+
+func TestR28_ErasureTakesOneOfTwoWhoWereParted(t *testing.T) {
+	f := newFixture(t)
+	f.add(set(foyer.Email, "ann@x.ca"))
+	f.add(set(foyer.Email, "bob@x.ca"))
+	_, join, err := reconcile.Join(t.Context(), f.store, f.operator, f.org, reconcile.ParseName("ann@x.ca"), reconcile.ParseName("bob@x.ca"))
+	f.must(err)
+	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: join.ID})
+	f.must(err)
+	_, err = f.store.Erase(t.Context(), f.operator, f.org, f.entry("ann@x.ca").ID, "")
+	f.must(err)
+	f.emails("bob@x.ca")
+}
+
+func TestR3_UndoOfAJoinForOneOfTheTwoPartsBoth(t *testing.T) {
+	f := newFixture(t)
+	f.add(set(foyer.Email, "ann@x.ca"))
+	f.add(set(foyer.Email, "bob@x.ca"))
+	ann := reconcile.ParseName("ann@x.ca")
+	_, join, err := reconcile.Join(t.Context(), f.store, f.operator, f.org, ann, reconcile.ParseName("bob@x.ca"))
+	f.must(err)
+	_, err = reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: join.ID, UndoScope: reconcile.UndoScope{Entry: &ann}})
+	f.must(err)
+	f.emails("ann@x.ca", "bob@x.ca")
+}
+
+func TestR3_PartedAreNotJoinedAgainByHalf(t *testing.T) {
+	f := newFixture(t)
+	f.add(reconcile.Edit{Values: map[foyer.Field]string{foyer.Email: "ann@x.ca"}, Permanent: new(true)})
+	f.upload(f.hr, "EMAIL,TITLE\nbob@x.ca,Clerk\n")
+	_, join, err := reconcile.Join(t.Context(), f.store, f.operator, f.org, reconcile.ParseName("ann@x.ca"), reconcile.ParseName("bob@x.ca"))
+	f.must(err)
+	undo, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: join.ID})
+	f.must(err)
+	f.edit("bob@x.ca", set(foyer.Mobile, "416-555-0100"))
+	if _, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: undo.ID}); foyer.KindOf(err) != foyer.Conflict {
+		t.Errorf("error %v, want a conflict", err)
+	}
+	if f.entry("ann@x.ca").Claimed(f.hr) || !f.entry("bob@x.ca").Claimed(f.hr) {
+		t.Error("hr lists bob, and not ann")
+	}
+}
+
+func TestR17_RowOfSomeoneWhomAnotherSourceRenamedIsLookedAt(t *testing.T) {
+	f := newFixture(t)
+	second := f.source(foyer.Source{Name: "second"})
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\nann@x.ca,1\n")
+	f.upload(second, "EMAIL\nann@x.ca\n")
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\na.lee@x.ca,1\n")
+	// Both emails are in the file: the alias is another person's (R2).
+	f.upload(second, "EMAIL\nann@x.ca\na.lee@x.ca\n")
+	f.emails("a.lee@x.ca", "ann@x.ca")
+}
+
+func TestR25_UndoOfAFieldLeavesWhoAPersonEnabledAgainstTheSource(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL,ENABLED\nann@x.ca,no\n")
+	f.edit("ann@x.ca", reconcile.Edit{Enabled: new(true)})
+	act := f.edit("ann@x.ca", set(foyer.Mobile, "416-555-0100"))
+	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: act})
+	f.must(err)
+	f.status("ann@x.ca", "enabled")
+}
+
+func TestR25_UndoneEndOfASourceThatEndedAnewIsNothingToUndo(t *testing.T) {
+	f := newFixture(t)
+	ending := reconcile.Ending{Source: f.hr, Leave: true}
+	end, err := reconcile.EndSource(t.Context(), f.store, f.operator, f.org, ending)
+	f.must(err)
+	undo, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: end.ID})
+	f.must(err)
+	_, err = reconcile.EndSource(t.Context(), f.store, f.operator, f.org, ending)
+	f.must(err)
+	if _, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: undo.ID}); foyer.KindOf(err) != foyer.Conflict {
+		t.Errorf("error %v, want a conflict", err)
+	}
+}
+
+func TestR25_KeepThatCameToItsEndIsNothingToPutBack(t *testing.T) {
+	f := newFixture(t)
+	const file = "EMAIL,DIVISION\nann@x.ca,Sales\n"
+	f.upload(f.hr, file)
+	edit := set(foyer.Title, "Chief")
+	edit.Keep, edit.KeepUntil = []foyer.Field{foyer.Division}, f.clock.Now().Add(24*time.Hour)
+	act := f.edit("ann@x.ca", edit)
+	f.clock.Move(48 * time.Hour)
+	f.upload(f.hr, file)
+	undo, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: act})
+	f.must(err)
+	if len(undo.Problems) > 0 {
+		t.Errorf("problems %v", undo.Problems)
 	}
 }
