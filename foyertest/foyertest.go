@@ -23,6 +23,7 @@ import (
 	"foyer/script"
 	"foyer/server"
 	"foyer/store"
+	"foyer/store/storetest"
 	"foyer/vault"
 )
 
@@ -66,7 +67,7 @@ func OpenStore(t testing.TB, dir string, clock foyer.Clock) (*store.Store, *vaul
 	t.Helper()
 	v, err := vault.Open(vault.Config{Dir: dir})
 	must(t, err)
-	s, err := store.Open(t.Context(), store.Config{Dir: dir, Vault: v, Clock: clock})
+	s, err := store.Open(t.Context(), store.Config{Dir: dir, Database: storetest.Database(t, dir), Vault: v, Clock: clock})
 	must(t, err)
 	t.Cleanup(func() { s.Close() })
 	return s, v

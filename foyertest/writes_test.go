@@ -1,65 +1,27 @@
 package foyertest_test
 
 import (
-	"database/sql"
 	"fmt"
 	"strings"
 	"testing"
 
-	_ "modernc.org/sqlite"
-
 	"foyer"
 	"foyer/foyertest"
 	"foyer/store"
+	"foyer/store/storetest"
 )
 
 // dump returns every row of every table of the database, by table.
 func dump(t *testing.T, dir string) map[string]map[string]bool {
 	t.Helper()
-	db, err := sql.Open("sqlite", dir+"/foyer.db")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
 	tables := map[string]map[string]bool{}
-	rows, err := db.Query(`SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var name string
-		if err := rows.Scan(&name); err != nil {
-			t.Fatal(err)
+	for table, rows := range storetest.Rows(t, dir) {
+		tables[table] = map[string]bool{}
+		for _, row := range rows {
+			tables[table][row] = true
 		}
-		tables[name] = dumpTable(t, db, name)
 	}
 	return tables
-}
-
-func dumpTable(t *testing.T, db *sql.DB, name string) map[string]bool {
-	t.Helper()
-	rows, err := db.Query(`SELECT * FROM ` + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer rows.Close()
-	columns, err := rows.Columns()
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := map[string]bool{}
-	for rows.Next() {
-		values, into := make([]any, len(columns)), make([]any, len(columns))
-		for i := range values {
-			into[i] = &values[i]
-		}
-		if err := rows.Scan(into...); err != nil {
-			t.Fatal(err)
-		}
-		all[fmt.Sprint(values)] = true
-	}
-	return all
 }
 
 // differences returns how many rows are in one dump only, by table.

@@ -2,6 +2,8 @@ package oauth
 
 import (
 	"context"
+	"errors"
+	"maps"
 	"net/netip"
 	"sync"
 	"time"
@@ -96,15 +98,23 @@ func (a *Authority) Flush(ctx context.Context) error {
 	if len(pending) == 0 {
 		return nil
 	}
-	list := make([]store.TokenCount, 0, len(pending))
+	lists := map[foyer.OrgID][]store.TokenCount{}
 	for _, count := range pending {
-		list = append(list, *count)
+		lists[count.Org] = append(lists[count.Org], *count)
 	}
-	err := a.store.CountTokens(ctx, list)
-	if err != nil {
+	var errs []error
+	for org, list := range lists {
+		err := a.store.CountTokens(ctx, org, list)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		maps.DeleteFunc(pending, func(_ counted, count *store.TokenCount) bool { return count.Org == org })
+	}
+	if len(pending) > 0 {
 		a.counts.giveBack(pending)
 	}
-	return err
+	return errors.Join(errs...)
 }
 
 // giveBack takes up again what could not be written, unless so much waits already that it would only grow.

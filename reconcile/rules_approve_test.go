@@ -11,9 +11,11 @@ import (
 	"foyer"
 	"foyer/foyertest"
 	"foyer/reconcile"
+	"foyer/store/storetest"
 )
 
-// approveWhile approves a held run in another process, and before that writes its plan lets meanwhile happen.
+// approveWhile approves a held run in another process, and before that writes its plan lets meanwhile happen. On PostgreSQL nothing can happen meanwhile: see
+// TestR22_RejectingWaitsForAnApproval.
 func (f *fixture) approveWhile(held foyer.RunID, meanwhile func() error) {
 	f.t.Helper()
 	const planned = 3 // the clock is looked at as the run begins, as it is held against its end, and as it is about to be written
@@ -33,6 +35,7 @@ func (f *fixture) approveWhile(held foyer.RunID, meanwhile func() error) {
 }
 
 func TestR22_RejectedWhileItIsApprovedIsNotApplied(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	f := newFixture(t)
 	f.upload(f.hr, staff(0, 30, "Toronto"))
 	held := f.held(f.hr, staff(0, 10, "Toronto"), "20 of 30")
@@ -44,7 +47,40 @@ func TestR22_RejectedWhileItIsApprovedIsNotApplied(t *testing.T) {
 	f.status("p023@x.ca", "enabled")
 }
 
+// TestR22_RejectingWaitsForAnApproval holds that on PostgreSQL whoever rejects a run that is being approved waits, and is told that it was approved.
+func TestR22_RejectingWaitsForAnApproval(t *testing.T) {
+	if !storetest.OnPostgres() {
+		return
+	}
+	f := newFixture(t)
+	f.upload(f.hr, staff(0, 30, "Toronto"))
+	held := f.held(f.hr, staff(0, 10, "Toronto"), "20 of 30")
+	approved, rejected, reads := make(chan error, 1), make(chan error, 1), 0
+	other, _ := foyertest.OpenStore(f.t, f.dir, func() time.Time {
+		if reads++; reads == 3 {
+			go func() {
+				_, err := f.store.Reject(t.Context(), f.operator, f.org, held.ID)
+				rejected <- err
+			}()
+			time.Sleep(200 * time.Millisecond)
+		}
+		return f.clock.Now()
+	})
+	reads = 0
+	go func() {
+		_, err := reconcile.Approve(t.Context(), other, f.operator, f.org, held.ID)
+		approved <- err
+	}()
+	f.must(<-approved)
+	if err := <-rejected; foyer.KindOf(err) != foyer.Conflict {
+		t.Errorf("rejected what was approved: %v", err)
+	}
+	f.runStatus(held.ID, foyer.Approved)
+	f.status("p023@x.ca", "disabled (absent)")
+}
+
 func TestR22_SupersededWhileItIsApprovedIsNotApplied(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	f := newFixture(t)
 	f.upload(f.hr, staff(0, 30, "Toronto"))
 	held := f.held(f.hr, staff(0, 10, "Toronto"), "20 of 30")
@@ -130,6 +166,7 @@ func TestR17_EmailThatMeansAnotherSinceIsLookedAtAgain(t *testing.T) {
 
 // TestR17_SameProblemsAreKeptOnce holds that a file with many mistakes that comes every hour does not fill the disk.
 func TestR17_SameProblemsAreKeptOnce(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	f := newFixture(t)
 	var file strings.Builder
 	file.WriteString("EMAIL,TITLE\nann@x.ca,A\n")

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"foyer/foyertest"
 	"foyer/reconcile"
 	"foyer/store"
+	"foyer/store/storetest"
 )
 
 // rowsOf is how a delivery is read, for one that does something meanwhile.
@@ -46,8 +46,7 @@ func (f *fixture) run(ctx context.Context, caller foyer.Caller, input reconcile.
 // open opens the database beside the store.
 func (f *fixture) open() *sql.DB {
 	f.t.Helper()
-	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", OmitHost: true, Path: filepath.Join(f.dir, "foyer.db")}).String())
-	f.must(err)
+	db := storetest.Open(f.t, f.dir)
 	f.t.Cleanup(func() { db.Close() })
 	return db
 }
@@ -55,38 +54,13 @@ func (f *fixture) open() *sql.DB {
 // dump returns every row of every table, as text that begins with the table's name.
 func (f *fixture) dump() map[string]bool {
 	f.t.Helper()
-	db, all := f.open(), map[string]bool{}
-	defer db.Close()
-	for _, table := range f.query(db, `SELECT name FROM sqlite_master WHERE type = 'table'`) {
-		for _, row := range f.query(db, `SELECT * FROM `+table) {
+	all := map[string]bool{}
+	for table, rows := range storetest.Rows(f.t, f.dir) {
+		for _, row := range rows {
 			all[table+": "+row] = true
 		}
 	}
 	return all
-}
-
-// query returns rows as text.
-func (f *fixture) query(db *sql.DB, query string) (found []string) {
-	f.t.Helper()
-	rows, err := db.Query(query)
-	f.must(err)
-	defer rows.Close()
-	columns, err := rows.Columns()
-	f.must(err)
-	for rows.Next() {
-		values := make([]any, len(columns))
-		for i := range values {
-			values[i] = new(sql.RawBytes)
-		}
-		f.must(rows.Scan(values...))
-		var texts []string
-		for _, value := range values {
-			texts = append(texts, string(*value.(*sql.RawBytes)))
-		}
-		found = append(found, strings.Join(texts, " | "))
-	}
-	f.must(rows.Err())
-	return found
 }
 
 // written returns the rows of after that are not in before; a row of before that is gone is shown with a minus.
@@ -224,7 +198,11 @@ func TestR18_KeyExpiredBetweenPlanAndWriteChangesNothing(t *testing.T) {
 func TestR18_FaultInTheLastWriteUndoesAll(t *testing.T) {
 	f := newFixture(t)
 	f.upload(f.hr, everybody)
-	_, err := f.open().Exec(`CREATE TRIGGER fault BEFORE INSERT ON run BEGIN SELECT RAISE(ABORT, 'fault'); END`)
+	fault := `CREATE TRIGGER fault BEFORE INSERT ON run BEGIN SELECT RAISE(ABORT, 'fault'); END`
+	if storetest.OnPostgres() {
+		fault = `ALTER TABLE run ADD CONSTRAINT fault CHECK (false) NOT VALID`
+	}
+	_, err := f.open().Exec(fault)
 	f.must(err)
 	before := f.dump()
 	if _, err := f.deliver(reconcile.Delivery{Source: f.hr}, "EMAIL,TITLE\nann@x.ca,Chief\ndan@x.ca,\n"); err == nil {
@@ -266,7 +244,37 @@ func TestR19_SyncsOfOneOrganizationAreAppliedOneAtATime(t *testing.T) {
 	f.value("ann@x.ca", foyer.Title, "Second")
 }
 
+// TestR19_AnotherProcessWaits holds that on PostgreSQL an act of another process waits for one that is under way, and finds what that one wrote.
+func TestR19_AnotherProcessWaits(t *testing.T) {
+	if !storetest.OnPostgres() {
+		return // there it is planned again: see below
+	}
+	f := newFixture(t)
+	other := *f
+	other.store, _ = foyertest.OpenStore(t, f.dir, f.clock.Now)
+	ended := make(chan error, 1)
+	_, err := f.run(t.Context(), f.operator, during("EMAIL,TITLE\nann@x.ca,First\n", func() {
+		go func() {
+			_, err := other.run(t.Context(), f.operator, csv("EMAIL,TITLE\nann@x.ca,Second\nbob@x.ca,\n"))
+			ended <- err
+		}()
+		select {
+		case err := <-ended:
+			t.Errorf("the other one ended first: %v", err)
+		case <-time.After(300 * time.Millisecond):
+		}
+	}))
+	f.must(errors.Join(err, <-ended))
+	f.value("ann@x.ca", foyer.Title, "Second")
+	runs, err := f.store.Runs(t.Context(), f.operator, f.org, 0, false)
+	f.must(err)
+	if len(runs) != 2 || runs[0].Updated != 1 || runs[0].Added != 1 || runs[1].Added != 1 {
+		t.Errorf("the runs are %+v", runs)
+	}
+}
+
 func TestR19_BookChangedByAnotherProcessMeanwhileIsPlannedAgain(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	f := newFixture(t)
 	f.upload(f.hr, "EMAIL\nann@x.ca\n")
 	other := *f
@@ -299,7 +307,7 @@ func TestR20_SourceThatFailsAtItsEndAppliesNothing(t *testing.T) {
 	}
 	for _, row := range written(before, f.dump()) {
 		table, values, _ := strings.Cut(strings.TrimPrefix(row, "- "), ": ")
-		if table != "book" && table != "alert" && (table != "run" || !strings.Contains(values, "| failed |")) {
+		if table != "book" && table != "alert" && (table != "run" || !strings.Contains(values, "|failed|")) {
 			t.Errorf("wrote %s, want the failed run and its alert only", row)
 		}
 	}

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bytes"
-	"database/sql"
 	"encoding/base64"
 	"fmt"
 	"io/fs"
@@ -23,6 +22,7 @@ import (
 	"foyer/foyertest"
 	"foyer/script"
 	"foyer/server"
+	"foyer/store/storetest"
 )
 
 // lines is a log that tests can wait for: a request's line is written after its reply.
@@ -240,30 +240,6 @@ func posting(body string) planting {
 // tables are those that hold nothing of a person, whatever a file or a request says: the rows of held runs in them are sealed.
 var tables = []string{"alert", "alert_mail", "audit", "audit_head", "held_chunk", "idempotency", "token_count", "client_key", "client_secret", "retired_key", "revoked_token", "meta", "book", "source"}
 
-// columnsOf returns all that is in a table.
-func columnsOf(t *testing.T, dir, table string) string {
-	t.Helper()
-	db, err := sql.Open("sqlite", dir+"/foyer.db")
-	must(t, err)
-	defer db.Close()
-	rows, err := db.Query(`SELECT * FROM ` + table)
-	must(t, err)
-	defer rows.Close()
-	columns, err := rows.Columns()
-	must(t, err)
-	var b strings.Builder
-	for rows.Next() {
-		values, into := make([][]byte, len(columns)), make([]any, len(columns))
-		for i := range values {
-			into[i] = &values[i]
-		}
-		must(t, rows.Scan(into...))
-		fmt.Fprintf(&b, "%s\n", bytes.Join(values, []byte("|")))
-	}
-	must(t, rows.Err())
-	return b.String()
-}
-
 // TestPersons_AreInNoLogAlertOrAudit plants persons in files that are applied, refused and held, and in requests, and looks for them in the log and in every table that is not the book's.
 func TestPersons_AreInNoLogAlertOrAudit(t *testing.T) {
 	log := newLines()
@@ -283,8 +259,9 @@ func TestPersons_AreInNoLogAlertOrAudit(t *testing.T) {
 	}
 	planted["held file"] = email
 	text := log.after(t, 2*len(peopleIn)-2+4) // a token and an upload each; two of them ask for a token only, and the held one sends two files
+	rows := storetest.Rows(t, f.Dir)
 	for _, table := range tables {
-		text += columnsOf(t, f.Dir, table)
+		text += strings.Join(rows[table], "\n") + "\n"
 	}
 	text = strings.ToLower(text)
 	for where, email := range planted {

@@ -191,7 +191,7 @@ func (s *Store) Alerts(ctx context.Context, caller foyer.Caller, org foyer.OrgID
 	if all {
 		query = `WHERE org = $1 ORDER BY id DESC`
 	}
-	err = s.snapshot(ctx, "list the alerts", func(t *txn) error {
+	err = s.snapshot(ctx, org, "list the alerts", func(t *txn) error {
 		stored, err := readAlerts(t, query, org)
 		for _, a := range stored {
 			alerts = append(alerts, a.Alert)

@@ -96,7 +96,7 @@ func TestR27_DecisionClosesAHeldRun(t *testing.T) {
 	org := newOrg(t, s).ID
 	hr := newSource(t, s, org, foyer.Source{Name: "hr"})
 	record(t, s, org, foyer.Run{Source: hr, Status: foyer.Held})
-	err := s.transact(t.Context(), "reject", func(t *txn) error {
+	err := s.transact(t.Context(), org, "reject", func(t *txn) error {
 		return closeAlert(t, org, foyer.AlertCause(foyer.AlertHeld, hr), ending{s.clock(), "R-1 was rejected"})
 	})
 	if err != nil || openAlerts(t, s, org) != "" {
@@ -111,7 +111,7 @@ func TestR27_ReplayIsOverWithAnotherFile(t *testing.T) {
 	hr := newSource(t, s, org, foyer.Source{Name: "hr"})
 	apply := func(old foyer.RunID) {
 		t.Helper()
-		err := s.transact(t.Context(), "apply", func(tx *txn) (err error) {
+		err := s.transact(t.Context(), org, "apply", func(tx *txn) (err error) {
 			r := &foyer.Run{Kind: foyer.Sync, Source: hr, Status: foyer.Applied, Finished: s.clock()}
 			if r.ID, err = nextRun(tx, org); err != nil {
 				return err
@@ -161,7 +161,7 @@ func TestR27_WatchingWritesNothingWhereNothingTurns(t *testing.T) {
 	s := openTest(t)
 	org := newOrg(t, s).ID
 	record(t, s, org, foyer.Run{Source: newSource(t, s, org, foyer.Source{Name: "hr"}), Status: foyer.Applied})
-	err := s.transact(t.Context(), "write", func(*txn) error {
+	err := s.transact(t.Context(), org, "write", func(*txn) error {
 		for name, watch := range map[string]func() error{
 			"sources": func() error { return s.WatchSources(t.Context(), operator) },
 			"keys":    func() error { return s.WatchKeys(t.Context(), operator) },

@@ -24,11 +24,11 @@ func (s *Store) checkAtRest(ctx context.Context) error {
 		}
 		name := "at_rest_" + strconv.Itoa(n)
 		if _, err := s.write.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, name, check); err != nil {
-			return busy("open the database", err)
+			return s.busy("open the database", err)
 		}
 		var kept string
 		if err := s.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = $1`, name).Scan(&kept); err != nil {
-			return busy("open the database", err)
+			return s.busy("open the database", err)
 		}
 		if kept != check {
 			return fmt.Errorf("the key at rest number %d is another one than this database was used with: put its keys/at-rest (or FOYER_AT_REST) back", n)
@@ -47,7 +47,7 @@ type sealedPart struct {
 
 // sealed returns what is sealed under another key at rest than that one, of all organizations.
 func (s *Store) sealed(ctx context.Context, but int) (parts []sealedPart, err error) {
-	err = s.snapshot(ctx, "find what is sealed", func(t *txn) error {
+	err = s.snapshot(ctx, everyOrg, "find what is sealed", func(t *txn) error {
 		return t.each(`SELECT org, run, kind, part, substr(data, 1, 2) FROM held_chunk`, nil, func(rows *sql.Rows) error {
 			var p sealedPart
 			var head []byte
@@ -75,7 +75,7 @@ func (s *Store) Reseal(ctx context.Context, caller foyer.Caller) (int, error) {
 		return 0, err
 	}
 	for _, p := range parts {
-		if err := s.transact(ctx, "seal anew", func(t *txn) error { return s.reseal(t, p) }); err != nil {
+		if err := s.beside(ctx, p.org, "seal anew", func(t *txn) error { return s.reseal(t, p) }); err != nil {
 			return 0, err
 		}
 	}
@@ -126,7 +126,7 @@ func (s *Store) DropAtRest(ctx context.Context, caller foyer.Caller) (dropped []
 			return dropped, err
 		}
 		if _, err := s.write.ExecContext(ctx, `DELETE FROM meta WHERE name = $1`, "at_rest_"+strconv.Itoa(n)); err != nil {
-			return dropped, busy("forget the key", err)
+			return dropped, s.busy("forget the key", err)
 		}
 		dropped = append(dropped, n)
 	}

@@ -15,7 +15,7 @@ import (
 
 // audit notes an act in the transaction that carries it out.
 func (s *Store) audit(t *txn, caller foyer.Caller, org foyer.OrgID, act, target, detail string) error {
-	head, err := s.readHead(t, org)
+	head, err := s.readHead(t, org, t.dialect.locked())
 	if err != nil {
 		return err
 	}
@@ -33,20 +33,13 @@ func (s *Store) audit(t *txn, caller foyer.Caller, org foyer.OrgID, act, target,
 	return t.exec(move, org, a.Seq, a.MAC, s.headSeal(org, a.Seq, a.MAC))
 }
 
-// auditAll notes an act that concerns every organization.
+// auditAll notes an act that concerns every organization, in one transaction for each.
 func (s *Store) auditAll(ctx context.Context, caller foyer.Caller, act string) error {
-	return s.transact(ctx, "note it in the audit", func(t *txn) error {
-		orgs, err := readOrgs(t, `ORDER BY id`)
-		if err != nil {
-			return err
-		}
-		for _, org := range orgs {
-			if err := s.audit(t, caller, org.ID, act, "", ""); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	orgs, err := s.Orgs(ctx, caller)
+	for _, org := range orgs {
+		err = errors.Join(err, s.beside(ctx, org.ID, "note it in the audit", func(t *txn) error { return s.audit(t, caller, org.ID, act, "", "") }))
+	}
+	return err
 }
 
 // auditHead is the last row of an organization's audit.
@@ -57,8 +50,8 @@ type auditHead struct {
 }
 
 // readHead returns the head; the zero head where nothing was noted yet. A head that was not sealed here is an error: going on from it would hide that.
-func (s *Store) readHead(t *txn, org foyer.OrgID) (h auditHead, err error) {
-	err = t.get(`SELECT seq, mac, seal FROM audit_head WHERE org = $1`, []any{org}, &h.seq, &h.mac, &h.seal)
+func (s *Store) readHead(t *txn, org foyer.OrgID, locked string) (h auditHead, err error) {
+	err = t.get(`SELECT seq, mac, seal FROM audit_head WHERE org = $1`+locked, []any{org}, &h.seq, &h.mac, &h.seal)
 	if errors.Is(err, sql.ErrNoRows) {
 		return auditHead{}, nil
 	}
@@ -91,7 +84,7 @@ func (s *Store) Audit(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return err
 	}
-	return s.snapshot(ctx, "read the audit", func(t *txn) error { return readAudit(t, org, yield) })
+	return s.snapshot(ctx, org, "read the audit", func(t *txn) error { return readAudit(t, org, yield) })
 }
 
 func readAudit(t *txn, org foyer.OrgID, yield func(*foyer.Audit) error) error {
@@ -118,8 +111,8 @@ func (s *Store) AuditHead(ctx context.Context, caller foyer.Caller, org foyer.Or
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return head, err
 	}
-	err = s.snapshot(ctx, "read the audit", func(t *txn) error {
-		h, err := s.readHead(t, org)
+	err = s.snapshot(ctx, org, "read the audit", func(t *txn) error {
+		h, err := s.readHead(t, org, "")
 		head = AuditHead{h.seq, hex.EncodeToString(h.mac)}
 		return err
 	})
@@ -132,7 +125,7 @@ func (s *Store) VerifyAudit(ctx context.Context, caller foyer.Caller, org foyer.
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return 0, err
 	}
-	err = s.snapshot(ctx, "verify the audit", func(t *txn) error {
+	err = s.snapshot(ctx, org, "verify the audit", func(t *txn) error {
 		var before []byte
 		macs := map[int64]string{}
 		for _, head := range known {

@@ -3,10 +3,12 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
 	"foyer"
+	"foyer/store/storetest"
 )
 
 // audited is an organization with ten acts in its audit, and another one with three.
@@ -42,12 +44,19 @@ func (a *audited) act(org foyer.OrgID, number int) {
 	}
 }
 
-// tamper does what somebody could who has the database and not the pepper: first of all they get rid of the triggers.
+// tamper does what somebody could who has the database and not the pepper: first of all they get rid of the triggers, or of the wall.
 func (a *audited) tamper(statements ...string) {
 	a.t.Helper()
-	statements = append([]string{`DROP TRIGGER IF EXISTS audit_is_not_changed`, `DROP TRIGGER IF EXISTS audit_is_not_deleted`}, statements...)
-	for _, statement := range statements {
-		if _, err := a.write.Exec(strings.NewReplacer("{org}", "'"+string(a.org)+"'", "{other}", "'"+string(a.other)+"'").Replace(statement)); err != nil {
+	unlock, lock := []string{`DROP TRIGGER IF EXISTS audit_is_not_changed`, `DROP TRIGGER IF EXISTS audit_is_not_deleted`}, []string{}
+	zeros := "zeroblob(32)"
+	if storetest.OnPostgres() {
+		unlock = []string{`ALTER TABLE audit NO FORCE ROW LEVEL SECURITY`, `ALTER TABLE audit_head NO FORCE ROW LEVEL SECURITY`}
+		lock = []string{`ALTER TABLE audit FORCE ROW LEVEL SECURITY`, `ALTER TABLE audit_head FORCE ROW LEVEL SECURITY`}
+		zeros = "decode(repeat('00', 32), 'hex')"
+	}
+	for _, statement := range slices.Concat(unlock, statements, lock) {
+		statement = strings.NewReplacer("{org}", "'"+string(a.org)+"'", "{other}", "'"+string(a.other)+"'", "zeroblob(32)", zeros).Replace(statement)
+		if _, err := a.write.Exec(statement); err != nil {
 			a.t.Fatalf("%s: %v", statement, err)
 		}
 	}
@@ -253,6 +262,23 @@ func TestAudit_NothingGoesOnFromAnAlteredHead(t *testing.T) {
 // TestAudit_TheDatabaseForbidsChanges holds that no statement of a program of ours could change or delete a row by mistake.
 func TestAudit_TheDatabaseForbidsChanges(t *testing.T) {
 	a := startAudited(t)
+	if storetest.OnPostgres() {
+		for _, statement := range []string{`UPDATE audit SET actor = 'eve'`, `UPDATE audit SET detail = detail WHERE seq = 5`, `DELETE FROM audit`} {
+			for _, org := range []foyer.OrgID{a.org, everyOrg, ""} {
+				err := a.beside(t.Context(), org, "tamper", func(tx *txn) error {
+					if changed, err := tx.count(statement); err != nil || changed > 0 {
+						t.Errorf("%s about %q: %d rows, %v", statement, org, changed, err)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		a.wantWhole(10)
+		return
+	}
 	for statement, says := range map[string]string{
 		`UPDATE audit SET actor = 'eve'`: "the audit is not changed", `UPDATE audit SET detail = detail WHERE seq = 5`: "the audit is not changed",
 		`INSERT OR REPLACE INTO audit SELECT org, 4, at, actor, address, act, target, detail, mac FROM audit WHERE seq = 5`: "the audit is not deleted from",

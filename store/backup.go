@@ -27,16 +27,16 @@ func (s *Store) Backup(ctx context.Context, caller foyer.Caller, path string) er
 	}
 	conn, err := s.ident.Conn(ctx)
 	if err != nil {
-		return busy("copy the database", err)
+		return s.busy("copy the database", err)
 	}
 	defer conn.Close()
 	if _, err := conn.ExecContext(ctx, `PRAGMA query_only(0)`); err != nil {
-		return busy("copy the database", err)
+		return s.busy("copy the database", err)
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), `PRAGMA query_only(1)`)
 	if _, err := conn.ExecContext(ctx, `VACUUM INTO $1`, path); err != nil { // into an empty file
 		os.Remove(path)
-		return busy("copy the database", err)
+		return s.busy("copy the database", err)
 	}
 	err = errors.Join(syncFile(path), s.auditAll(ctx, caller, "store.backup"))
 	if err != nil {

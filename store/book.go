@@ -25,13 +25,7 @@ type Book struct {
 	t      *txn
 	store  *Store
 	rowKey []byte
-	chunks map[foyer.SourceID]*openChunk
-}
-
-// openChunk is the chunk of a source's claims that was read last: neighbours are asked for one after the other.
-type openChunk struct {
-	first, until foyer.EntryID // until 0: no end
-	claims       map[foyer.EntryID]foyer.Claim
+	chunks map[foyer.SourceID]*chunkReader
 }
 
 // Delta is what an act writes to a book, all of it or nothing.
@@ -100,18 +94,10 @@ func (b *Book) Claims(source foyer.SourceID) (*Claims, error) {
 
 // Claim returns a source's claim on an entry; nil where it does not list it. Asking in the order of entries is cheap.
 func (b *Book) Claim(source foyer.SourceID, entry foyer.EntryID) (*foyer.Claim, error) {
-	chunk := b.chunks[source]
-	if chunk == nil || entry < chunk.first || chunk.until != 0 && entry >= chunk.until {
-		var err error
-		if chunk, err = readChunk(b.t, b.Org.ID, source, entry); err != nil {
-			return nil, err
-		}
-		b.chunks[source] = chunk
+	if b.chunks[source] == nil {
+		b.chunks[source] = &chunkReader{t: b.t, org: b.Org.ID, source: source}
 	}
-	if claim, ok := chunk.claims[entry]; ok {
-		return &claim, nil
-	}
-	return nil, nil
+	return b.chunks[source].claim(entry)
 }
 
 // Entries calls yield for the entries of those ids, which must ascend; an id that does not exist is passed over.
@@ -134,13 +120,10 @@ func (b *Book) HandMade() ([]foyer.EntryID, error) {
 
 // EntryOfID returns the entry that a source knows by each of the ids, where it knows one (R2).
 func (b *Book) EntryOfID(source foyer.SourceID, ids []string, yield func(id string, entry foyer.EntryID)) error {
-	for batch := range slices.Chunk(ids, lookupBatch) {
-		args := []any{b.Org.ID, source}
-		for _, id := range batch {
-			args = append(args, id)
-		}
-		query := `SELECT external_id, entry FROM external_id WHERE org = ? AND source = ? AND external_id IN ` + values(1, len(batch))
-		err := b.t.each(query, args, func(rows *sql.Rows) error {
+	for batch := range slices.Chunk(ids, b.t.dialect.size(lookupBatch, lookupMany)) {
+		among, list := anyOf(b.t.dialect, "external_id", batch)
+		query := `SELECT external_id, entry FROM external_id WHERE org = ? AND source = ? AND ` + among
+		err := b.t.each(query, append([]any{b.Org.ID, source}, list...), func(rows *sql.Rows) error {
 			var id string
 			var entry foyer.EntryID
 			err := rows.Scan(&id, &entry)
@@ -184,7 +167,7 @@ func (s *Store) Preview(ctx context.Context, caller foyer.Caller, org foyer.OrgI
 }
 
 func (s *Store) view(ctx context.Context, org foyer.OrgID, fn func(*Book) error) error {
-	return s.snapshot(ctx, "read the book", func(t *txn) error {
+	return s.snapshot(ctx, org, "read the book", func(t *txn) error {
 		b, err := openBook(t, org)
 		if err != nil {
 			return err
@@ -218,16 +201,7 @@ func (s *Store) Update(ctx context.Context, caller foyer.Caller, act Act, fn fun
 	}
 	defer release()
 	for try := 1; ; try++ {
-		err := s.view(ctx, act.Org, func(b *Book) error {
-			if err := seenBefore(b.t, caller, act); err != nil {
-				return err
-			}
-			delta, err := fn(b)
-			if err != nil || delta == nil {
-				return err
-			}
-			return s.carry(ctx, caller, act, b, delta)
-		})
+		err := s.attempt(ctx, caller, act, fn)
 		if !errors.Is(err, errStale) {
 			return err
 		}
@@ -237,14 +211,43 @@ func (s *Store) Update(ctx context.Context, caller foyer.Caller, act Act, fn fun
 	}
 }
 
-// carry writes a delta, or what its verdict puts in its place.
-func (s *Store) carry(ctx context.Context, caller foyer.Caller, act Act, b *Book, delta *Delta) error {
-	apply := func(delta *Delta) error {
-		return s.transact(ctx, "write to the book", func(t *txn) error { return s.apply(t, caller, act, b, delta) })
+// attempt carries an act out once. SQLite's one writer is not held while it is found out what to write. On PostgreSQL the book's row is, by a transaction of its own
+// beside that which reads: other organizations do not wait for it, and other nodes' acts on this one wait instead of starting over.
+func (s *Store) attempt(ctx context.Context, caller foyer.Caller, act Act, fn func(*Book) (*Delta, error)) error {
+	read := func(carry func(*Book, *Delta) error) error {
+		return s.view(ctx, act.Org, func(b *Book) error {
+			if err := seenBefore(b.t, caller, act); err != nil {
+				return err
+			}
+			delta, err := fn(b)
+			if err != nil || delta == nil {
+				return err
+			}
+			return carry(b, delta)
+		})
 	}
+	const doing = "write to the book"
+	if s.dialect == postgresDialect {
+		return s.transact(ctx, act.Org, doing, func(t *txn) error {
+			return read(func(b *Book, delta *Delta) error {
+				return instead(delta, func(delta *Delta) error {
+					return t.nested(func() error { return s.apply(t, caller, act, b, delta) })
+				})
+			})
+		})
+	}
+	return read(func(b *Book, delta *Delta) error {
+		return instead(delta, func(delta *Delta) error {
+			return s.transact(ctx, act.Org, doing, func(t *txn) error { return s.apply(t, caller, act, b, delta) })
+		})
+	})
+}
+
+// instead applies a delta, or what its verdict puts in its place.
+func instead(delta *Delta, apply func(*Delta) error) error {
 	err := apply(delta)
-	if instead, ok := errors.AsType[*insteadError](err); ok {
-		return apply(instead.delta)
+	if other, ok := errors.AsType[*insteadError](err); ok {
+		return apply(other.delta)
 	}
 	return err
 }
@@ -266,7 +269,7 @@ func mayAct(caller foyer.Caller, act Act) error {
 var errStale = errors.New("the book changed meanwhile")
 
 func openBook(t *txn, org foyer.OrgID) (*Book, error) {
-	b := &Book{t: t, Now: t.now, chunks: map[foyer.SourceID]*openChunk{}}
+	b := &Book{t: t, Now: t.now, chunks: map[foyer.SourceID]*chunkReader{}}
 	var err error
 	if b.Org, err = readOrg(t, org); err != nil {
 		return nil, err
@@ -282,30 +285,9 @@ func openBook(t *txn, org foyer.OrgID) (*Book, error) {
 	return b, err
 }
 
-func readChunk(t *txn, org foyer.OrgID, source foyer.SourceID, entry foyer.EntryID) (*openChunk, error) {
-	chunk := &openChunk{first: 1, claims: map[foyer.EntryID]foyer.Claim{}}
-	var data []byte
-	const below = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2 AND first <= $3 ORDER BY first DESC LIMIT 1`
-	err := t.get(below, []any{org, source, entry}, &chunk.first, &data)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, err
-	}
-	const next = `SELECT first FROM claim_chunk WHERE org = $1 AND source = $2 AND first > $3 ORDER BY first LIMIT 1`
-	err = t.get(next, []any{org, source, entry}, &chunk.until)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return nil, err
-	}
-	err = decodeClaims(chunk.first, data, func(e foyer.EntryID, c *foyer.Claim, _ []byte) error {
-		claim := *c
-		claim.Sites = slices.Clone(c.Sites)
-		chunk.claims[e] = claim
-		return nil
-	})
-	return chunk, err
-}
-
 // apply writes a delta that was made from b.
 func (s *Store) apply(t *txn, caller foyer.Caller, act Act, b *Book, d *Delta) error {
+	t.now = s.clock() // on PostgreSQL it began before the book was read
 	if err := s.checkKey(t, caller); err != nil {
 		return err
 	}

@@ -347,11 +347,13 @@ var FlagNames = []string{"permanent", "pinned", "notify", "notes"}
 
 // changeEncoder turns the changes of one run, in the order of their entries, into chunks.
 type changeEncoder struct {
-	org   foyer.OrgID
-	run   foyer.RunID
-	first foyer.EntryID
-	count int
-	lines []byte
+	org     foyer.OrgID
+	run     foyer.RunID
+	dialect dialect
+	first   foyer.EntryID
+	count   int
+	lines   []byte
+	chunks  []any // complete, and not handed over yet
 }
 
 func (w *changeEncoder) put(c *foyer.Change, out *batch) {
@@ -368,9 +370,22 @@ func (w *changeEncoder) flush(out *batch) {
 	if w.count == 0 {
 		return
 	}
-	const q = `INSERT INTO change_chunk (org, run, first, changes) VALUES ($1, $2, $3, $4)`
-	out.statements = append(out.statements, statement{q, []any{w.org, w.run, w.first, string(w.lines)}})
+	w.chunks = append(w.chunks, string(w.org), int64(w.run), int64(w.first), string(w.lines))
 	w.count, w.lines = 0, w.lines[:0]
+	if len(w.chunks) < 4*w.dialect.size(1, maxChunkChanges) {
+		return
+	}
+	w.send(out)
+}
+
+// send hands over the chunks that wait.
+func (w *changeEncoder) send(out *batch) {
+	if len(w.chunks) == 0 {
+		return
+	}
+	text, args := w.dialect.rows(nil, w.chunks, 4)
+	out.statements = append(out.statements, statement{`INSERT INTO change_chunk (org, run, first, changes) ` + text, args})
+	w.chunks = nil
 }
 
 // Changes calls yield for each entry that a run changed, by ascending id, until it returns an error.
@@ -378,7 +393,7 @@ func (s *Store) Changes(ctx context.Context, caller foyer.Caller, org foyer.OrgI
 	if err := caller.May(foyer.ReadBook, org); err != nil {
 		return err
 	}
-	return s.snapshot(ctx, "read the change log", func(t *txn) error { return readChanges(t, org, run, yield) })
+	return s.snapshot(ctx, org, "read the change log", func(t *txn) error { return readChanges(t, org, run, yield) })
 }
 
 // Changes calls yield for each entry that a run changed, by ascending id, until it returns an error. yield must not ask the book for anything.

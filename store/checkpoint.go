@@ -16,6 +16,8 @@ import (
 // A log can be begun anew only where a writer finds all of it carried over and nobody reading it. Under a steady load there
 // is always a commit that came meanwhile; so where the log is long, the rest is carried over in a turn of the writer's connection. The file of a very
 // long log is cut when nobody has committed for a while: that takes long too.
+//
+// PostgreSQL has a checkpointer of its own: there it is nil, and does nothing.
 type checkpointer struct {
 	own    *sql.DB // one connection
 	write  *sql.DB
@@ -47,14 +49,20 @@ const (
 // the process that owes it.
 const owedPrefix = "empty_log "
 
-// oweEmpty says that the log is to be emptied, since it holds what was erased.
+// oweEmpty says that SQLite's log is to be emptied, since it holds what was erased.
 func oweEmpty(t *txn, org foyer.OrgID, run foyer.RunID) error {
+	if t.dialect != sqliteDialect {
+		return nil
+	}
 	return t.exec(`INSERT INTO meta (name, value) VALUES ($1, '') ON CONFLICT DO NOTHING`, fmt.Sprintf("%s%s %d", owedPrefix, org, run))
 }
 
 // empty empties the log where it is owed. It tells whether it did; if not within so long, it is done as soon as nobody reads any more what is in it. Nobody who
 // writes waits for it.
 func (c *checkpointer) empty(ctx context.Context, within time.Duration) bool {
+	if c == nil {
+		return true
+	}
 	for end := time.Now().Add(within); ; {
 		if c.emptyOwed(ctx) {
 			return true
@@ -98,6 +106,9 @@ func startCheckpointer(own, write *sql.DB) *checkpointer {
 
 // committed says that something was committed. It does not wait.
 func (c *checkpointer) committed() {
+	if c == nil {
+		return
+	}
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -107,6 +118,9 @@ func (c *checkpointer) committed() {
 // close ends it. What it has not looked at yet is carried over, as far as it is worth it: another process may keep the database open, and
 // then nobody else does so.
 func (c *checkpointer) close() error {
+	if c == nil {
+		return nil
+	}
 	c.cancel()
 	<-c.ended
 	return c.own.Close()

@@ -10,13 +10,15 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"foyer/store/storetest"
 )
 
 // commit writes so many bytes to a row and commits.
 func commit(t *testing.T, s *Store, row, bytes int) {
 	t.Helper()
 	text := strings.Repeat(fmt.Sprintf("%020d", time.Now().UnixNano()), bytes/20) // another each time: SQLite leaves a page that stays the same
-	err := s.transact(t.Context(), "write", func(t *txn) error {
+	err := s.transact(t.Context(), "", "write", func(t *txn) error {
 		return t.exec(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO UPDATE SET value = excluded.value`, fmt.Sprint("row", row), text)
 	})
 	if err != nil {
@@ -45,6 +47,7 @@ func within10s(t *testing.T, what string, done func() bool) {
 
 // TestCheckpoint_LogStaysBoundedUnderASteadyLoad holds that the log is begun anew although two processes commit and read without a pause.
 func TestCheckpoint_LogStaysBoundedUnderASteadyLoad(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	dir := t.TempDir()
 	stores := []*Store{openBeside(t, dir), openBeside(t, dir)}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -53,7 +56,7 @@ func TestCheckpoint_LogStaysBoundedUnderASteadyLoad(t *testing.T) {
 	for i, s := range stores {
 		readers.Go(func() {
 			for ctx.Err() == nil {
-				s.snapshot(ctx, "read", func(t *txn) error {
+				s.snapshot(ctx, "", "read", func(t *txn) error {
 					var n int
 					return t.get(`SELECT count(*) FROM meta`, nil, &n)
 				})
@@ -82,9 +85,10 @@ func TestCheckpoint_LogStaysBoundedUnderASteadyLoad(t *testing.T) {
 }
 
 func TestCheckpoint_WaitsForNobody(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	s := openTest(t)
 	commit(t, s, 1, 1<<10)
-	err := s.snapshot(t.Context(), "read", func(r *txn) error {
+	err := s.snapshot(t.Context(), "", "read", func(r *txn) error {
 		var n int
 		if err := r.get(`SELECT count(*) FROM meta`, nil, &n); err != nil {
 			return err
@@ -108,6 +112,7 @@ func TestCheckpoint_WaitsForNobody(t *testing.T) {
 }
 
 func TestCheckpoint_AProcessLeavesNoLongLog(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	dir := t.TempDir()
 	server := openBeside(t, dir)
 	defer server.Close()
@@ -122,6 +127,7 @@ func TestCheckpoint_AProcessLeavesNoLongLog(t *testing.T) {
 }
 
 func TestCheckpoint_TheFileOfALongLogBecomesSmall(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	s := openTest(t)
 	commit(t, s, 1, 100<<20)
 	var path string

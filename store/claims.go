@@ -167,6 +167,87 @@ func appendClaim(b []byte, step foyer.EntryID, claim *foyer.Claim) []byte {
 	return b
 }
 
+// chunksMany is how many chunks a statement to PostgreSQL reads or writes.
+const chunksMany = 64
+
+// storedChunk is a chunk as it lies in the database.
+type storedChunk struct {
+	first, until foyer.EntryID // until: where the next one begins; 0: there is none
+	claims       []byte
+	stored       bool // false: the source has no claims
+}
+
+// chunkReader finds the chunks of a source's claims by entry. PostgreSQL gives it some more than it asked for: neighbours are asked for one after the other.
+type chunkReader struct {
+	t      *txn
+	org    foyer.OrgID
+	source foyer.SourceID
+	ahead  []storedChunk
+	parsed map[foyer.EntryID]foyer.Claim // all claims on the entries from…
+	from   foyer.EntryID
+	until  foyer.EntryID // … to this one; 0: to the last
+}
+
+func (c *storedChunk) has(entry foyer.EntryID) bool {
+	return c.stored && c.first <= entry && (c.until == 0 || entry < c.until)
+}
+
+// seek returns the chunk that an entry belongs to: the last that begins at or before it, else the first of all.
+func (r *chunkReader) seek(entry foyer.EntryID) (storedChunk, error) {
+	for i := range r.ahead {
+		if r.ahead[i].has(entry) {
+			chunk := r.ahead[i]
+			r.ahead = r.ahead[i+1:]
+			return chunk, nil
+		}
+	}
+	const q = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2
+		AND first >= COALESCE((SELECT MAX(first) FROM claim_chunk WHERE org = $1 AND source = $2 AND first <= $3), 0) ORDER BY first LIMIT $4`
+	many := r.t.dialect.size(1, chunksMany)
+	r.ahead = r.ahead[:0]
+	err := r.t.each(q, []any{r.org, r.source, entry, many + 1}, func(rows *sql.Rows) error {
+		chunk := storedChunk{stored: true}
+		err := rows.Scan(&chunk.first, &chunk.claims)
+		if n := len(r.ahead); n > 0 {
+			r.ahead[n-1].until = chunk.first
+		}
+		r.ahead = append(r.ahead, chunk)
+		return err
+	})
+	if err != nil || len(r.ahead) == 0 {
+		return storedChunk{}, err
+	}
+	chunk := r.ahead[0]
+	if r.ahead = r.ahead[1:]; len(r.ahead) == many {
+		r.ahead = r.ahead[:many-1] // where the last one ends is not known
+	}
+	return chunk, nil
+}
+
+// claim returns the source's claim on an entry; nil where it does not list it.
+func (r *chunkReader) claim(entry foyer.EntryID) (*foyer.Claim, error) {
+	if r.parsed == nil || entry < r.from || r.until != 0 && entry >= r.until {
+		chunk, err := r.seek(entry)
+		if err != nil {
+			return nil, err
+		}
+		r.from, r.until, r.parsed = min(entry, chunk.first), chunk.until, map[foyer.EntryID]foyer.Claim{}
+		err = decodeClaims(chunk.first, chunk.claims, func(e foyer.EntryID, c *foyer.Claim, _ []byte) error {
+			claim := *c
+			claim.Sites = slices.Clone(c.Sites)
+			r.parsed[e] = claim
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if claim, ok := r.parsed[entry]; ok {
+		return &claim, nil
+	}
+	return nil, nil
+}
+
 // heldClaim is a claim in a chunk that is open for writing.
 type heldClaim struct {
 	entry foyer.EntryID
@@ -179,6 +260,7 @@ type claimWriter struct {
 	org    foyer.OrgID
 	source foyer.SourceID
 
+	reader  chunkReader
 	open    bool           // a chunk is open
 	stored  bool           // it is in the database, under first
 	first   foyer.EntryID  // its key there
@@ -187,7 +269,7 @@ type claimWriter struct {
 	at      int            // held[:at] are below the last entry written
 	changed bool           // it differs from the database
 	sites   []foyer.SiteID // memory of the claims read
-	encoded []byte
+	waiting []any          // rows of claim_chunk that are to be written
 }
 
 // put stores a claim, or withdraws it where claim is nil. Entries must come in ascending order.
@@ -244,27 +326,14 @@ func (w *claimWriter) seek(entry foyer.EntryID) error {
 	if err := w.flush(); err != nil {
 		return err
 	}
-	var chunk []byte
-	const below = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2 AND first <= $3 ORDER BY first DESC LIMIT 1`
-	err := w.t.get(below, []any{w.org, w.source, entry}, &w.first, &chunk)
-	if errors.Is(err, sql.ErrNoRows) {
-		const lowest = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2 ORDER BY first LIMIT 1`
-		err = w.t.get(lowest, []any{w.org, w.source}, &w.first, &chunk)
-	}
-	w.open, w.stored, w.changed, w.at, w.until = true, err == nil, false, 0, 0
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
+	w.reader.t, w.reader.org, w.reader.source = w.t, w.org, w.source
+	chunk, err := w.reader.seek(entry)
 	if err != nil {
 		return err
 	}
-	const next = `SELECT first FROM claim_chunk WHERE org = $1 AND source = $2 AND first > $3 ORDER BY first LIMIT 1`
-	err = w.t.get(next, []any{w.org, w.source, w.first}, &w.until)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
-	}
+	w.open, w.stored, w.changed, w.at, w.first, w.until = true, chunk.stored, false, 0, chunk.first, chunk.until
 	w.sites = w.sites[:0]
-	return decodeClaims(w.first, chunk, func(entry foyer.EntryID, claim *foyer.Claim, _ []byte) error {
+	return decodeClaims(w.first, chunk.claims, func(entry foyer.EntryID, claim *foyer.Claim, _ []byte) error {
 		start := len(w.sites)
 		w.sites = append(w.sites, claim.Sites...)
 		c := *claim
@@ -307,6 +376,14 @@ func (w *claimWriter) flush() error {
 	return nil
 }
 
+// finish writes the open chunk, and what waits.
+func (w *claimWriter) finish() error {
+	if err := w.flush(); err != nil {
+		return err
+	}
+	return w.send()
+}
+
 // remove deletes the open chunk from the database, unless the next insert replaces it under the same key.
 func (w *claimWriter) remove() error {
 	stored := w.stored
@@ -319,12 +396,25 @@ func (w *claimWriter) remove() error {
 
 func (w *claimWriter) insert(claims []heldClaim) error {
 	first := claims[0].entry
-	w.encoded = w.encoded[:0]
+	var encoded []byte
 	before := first
 	for i := range claims {
-		w.encoded = appendClaim(w.encoded, claims[i].entry-before, &claims[i].claim)
+		encoded = appendClaim(encoded, claims[i].entry-before, &claims[i].claim)
 		before = claims[i].entry
 	}
-	const q = `INSERT INTO claim_chunk (org, source, first, claims) VALUES ($1, $2, $3, $4) ON CONFLICT (org, source, first) DO UPDATE SET claims = excluded.claims`
-	return w.t.exec(q, w.org, w.source, first, w.encoded)
+	w.waiting = append(w.waiting, string(w.org), int64(w.source), int64(first), encoded)
+	if len(w.waiting) < 4*w.t.dialect.size(1, chunksMany) {
+		return nil
+	}
+	return w.send()
+}
+
+// send writes the chunks that wait. What comes later is about entries above them: nothing asks for them meanwhile.
+func (w *claimWriter) send() error {
+	if len(w.waiting) == 0 {
+		return nil
+	}
+	text, args := w.t.dialect.rows(nil, w.waiting, 4)
+	w.waiting = w.waiting[:0]
+	return w.t.exec(`INSERT INTO claim_chunk (org, source, first, claims) `+text+` ON CONFLICT (org, source, first) DO UPDATE SET claims = excluded.claims`, args...)
 }

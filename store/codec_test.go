@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"foyer"
+	"foyer/store/storetest"
 	"foyer/vault"
 )
 
@@ -27,7 +28,7 @@ func openBeside(t *testing.T, dir string) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(t.Context(), Config{Dir: dir, Vault: v})
+	s, err := Open(t.Context(), Config{Dir: dir, Database: storetest.Database(t, dir), Vault: v})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,14 +61,14 @@ func TestClaimWriter(t *testing.T) {
 			picks := rapid.SliceOfNDistinct(rapid.IntRange(1, span), 0, min(span, 400), rapid.ID[int]).Draw(rt, "entries")
 			slices.Sort(picks)
 			what := rapid.IntRange(0, 3).Draw(rt, "what")
-			err := s.transact(t.Context(), "test", func(tx *txn) error {
+			err := s.transact(t.Context(), "o", "test", func(tx *txn) error {
 				w := &claimWriter{t: tx, org: "o", source: source}
 				for i, pick := range picks {
 					if err := putBoth(rt, w, model, foyer.EntryID(pick), what, i); err != nil {
 						return err
 					}
 				}
-				return w.flush()
+				return w.finish()
 			})
 			if err != nil {
 				rt.Fatal(err)
@@ -96,7 +97,7 @@ func putBoth(t *rapid.T, w *claimWriter, model map[foyer.EntryID]foyer.Claim, en
 }
 
 func sameClaims(t *rapid.T, s *Store, source foyer.SourceID, model map[foyer.EntryID]foyer.Claim) {
-	err := s.snapshot(t.Context(), "test", func(tx *txn) error {
+	err := s.snapshot(t.Context(), "o", "test", func(tx *txn) error {
 		claims, err := loadClaims(tx, "o", source)
 		if err != nil {
 			return err
@@ -104,7 +105,7 @@ func sameClaims(t *rapid.T, s *Store, source foyer.SourceID, model map[foyer.Ent
 		if claims.Len() != len(model) {
 			t.Fatalf("%d claims are stored, want %d", claims.Len(), len(model))
 		}
-		b := &Book{Org: foyer.Org{ID: "o"}, t: tx, chunks: map[foyer.SourceID]*openChunk{}}
+		b := &Book{Org: foyer.Org{ID: "o"}, t: tx, chunks: map[foyer.SourceID]*chunkReader{}}
 		for i := range claims.Len() {
 			got, want := claims.Claim(i), model[claims.Entry(i)]
 			one, err := b.Claim(source, claims.Entry(i))
@@ -124,20 +125,23 @@ func sameClaims(t *rapid.T, s *Store, source foyer.SourceID, model map[foyer.Ent
 
 func TestClaimChunksStaySmall(t *testing.T) {
 	s := openTest(t)
-	err := s.transact(t.Context(), "test", func(tx *txn) error {
+	err := s.transact(t.Context(), "o", "test", func(tx *txn) error {
 		w := &claimWriter{t: tx, org: "o", source: 1}
 		for i := range foyer.EntryID(10_000) {
 			if err := w.put(i+1, &foyer.Claim{Hash: foyer.Hash{1}, Sites: []foyer.SiteID{3}}); err != nil {
 				return err
 			}
 		}
-		return w.flush()
+		return w.finish()
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var chunks, largest int
-	if err := s.read.QueryRow(`SELECT COUNT(*), MAX(LENGTH(claims)) FROM claim_chunk`).Scan(&chunks, &largest); err != nil {
+	err = s.snapshot(t.Context(), "o", "test", func(tx *txn) error {
+		return tx.get(`SELECT COUNT(*), MAX(LENGTH(claims)) FROM claim_chunk`, nil, &chunks, &largest)
+	})
+	if err != nil {
 		t.Fatal(err)
 	}
 	if chunks > 10_000/maxChunkClaims+2 || largest > 2000 {
@@ -260,6 +264,7 @@ func TestNewAddresses_ComeBackInTheOrderOfTheIndex(t *testing.T) {
 
 // TestRowTexts_StoreWhatValuesStore holds that rows of which columns are the same in all are stored as if each value had been handed over.
 func TestRowTexts_StoreWhatValuesStore(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	s := openTest(t)
 	if _, err := s.write.Exec(`CREATE TABLE few (a, b, c); CREATE TABLE all_of_them (a, b, c)`); err != nil {
 		t.Fatal(err)

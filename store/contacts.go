@@ -23,7 +23,7 @@ func (s *Store) AddContact(ctx context.Context, caller foyer.Caller, org foyer.O
 		return c, err
 	}
 	c.CreatedAt = s.clock()
-	err = s.transact(ctx, "add the contact", func(t *txn) error {
+	err = s.transact(ctx, org, "add the contact", func(t *txn) error {
 		if _, err := readOrg(t, org); err != nil {
 			return err
 		}
@@ -75,7 +75,7 @@ func (s *Store) RemoveContact(ctx context.Context, caller foyer.Caller, org foye
 	if err != nil {
 		return err
 	}
-	return s.transact(ctx, "remove the contact", func(t *txn) error {
+	return s.transact(ctx, org, "remove the contact", func(t *txn) error {
 		found, err := t.count(`DELETE FROM contact WHERE org = $1 AND mailbox = $2`, org, mailbox)
 		if err == nil && found == 0 {
 			return foyer.Errorf(foyer.NotFound, "%s is no contact of this organization; foyer org contact list shows them", c.Email)
@@ -95,7 +95,7 @@ func (s *Store) Contacts(ctx context.Context, caller foyer.Caller, org foyer.Org
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return nil, err
 	}
-	err = s.snapshot(ctx, "list the contacts", func(t *txn) error {
+	err = s.snapshot(ctx, org, "list the contacts", func(t *txn) error {
 		contacts, err = readContacts(t, `WHERE org = $1 ORDER BY mailbox`, org)
 		return err
 	})

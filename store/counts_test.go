@@ -17,7 +17,7 @@ func TestPrune_CountsOfTokensGoAfter90Days(t *testing.T) {
 	}
 	now := s.clock()
 	for _, age := range []time.Duration{0, keepCounts - time.Hour, keepCounts + time.Hour} {
-		if err := s.CountTokens(t.Context(), []TokenCount{{Org: org, Key: key.ID, Minute: now.Add(-age), Address: "203.0.113.7", Refused: 1}}); err != nil {
+		if err := s.CountTokens(t.Context(), org, []TokenCount{{Org: org, Key: key.ID, Minute: now.Add(-age), Address: "203.0.113.7", Refused: 1}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -23,12 +23,17 @@ const (
 	entryBatch      = 25  // rows of one INSERT: more save no more time
 	addressBatch    = 100 // the same for addresses
 	lookupBatch     = 200 // keys of one SELECT
+
+	// The same on PostgreSQL, to which each statement is a way.
+	entryMany  = 500
+	rowsMany   = 2000
+	lookupMany = 2000
 )
 
 var (
-	insertEntries   = `INSERT INTO entry (` + newColumns + `) VALUES `
-	insertAddresses = `INSERT INTO address (org, email, entry, alias) VALUES `
-	upsertEntries   = `INSERT INTO entry (` + allColumns + `) VALUES `
+	insertEntries   = `INSERT INTO entry (` + newColumns + `) `
+	insertAddresses = `INSERT INTO address (org, email, entry, alias) `
+	upsertEntries   = `INSERT INTO entry (` + allColumns + `) `
 	onEntryConflict = ` ON CONFLICT (org, id) DO UPDATE SET ` + setExcluded(allColumns)
 
 	// An address may take the place of an alias, never that of a current email of another entry.
@@ -110,16 +115,13 @@ func scanEntry(rows *sql.Rows) (*foyer.Entry, error) {
 
 // readEntries calls yield for the organization's entries of those ids, which must ascend; those that do not exist are passed over.
 func readEntries(t *txn, org foyer.OrgID, ids []foyer.EntryID, yield func(*foyer.Entry) error) error {
-	for batch := range slices.Chunk(ids, lookupBatch) {
+	for batch := range slices.Chunk(ids, t.dialect.size(lookupBatch, lookupMany)) {
 		low, high := batch[0], batch[len(batch)-1]
 		query := `SELECT ` + allColumns + ` FROM entry WHERE org = $1 AND id BETWEEN $2 AND $3 ORDER BY id`
 		args := []any{org, low, high}
 		if int(high-low) >= 2*len(batch) {
-			query = `SELECT ` + allColumns + ` FROM entry WHERE org = ? AND id IN ` + values(1, len(batch)) + ` ORDER BY id`
-			args = args[:1]
-			for _, id := range batch {
-				args = append(args, id)
-			}
+			among, list := anyOf(t.dialect, "id", batch)
+			query, args = `SELECT `+allColumns+` FROM entry WHERE org = ? AND `+among+` ORDER BY id`, append(args[:1], list...)
 		}
 		// The result is read to its end before any of it is used: yield may need the connection.
 		var found []*foyer.Entry
@@ -147,13 +149,9 @@ func readEntries(t *txn, org foyer.OrgID, ids []foyer.EntryID, yield func(*foyer
 
 // readAddresses calls yield for each of the keys that means an entry.
 func readAddresses(t *txn, org foyer.OrgID, keys []string, yield func(key string, a foyer.Address)) error {
-	for batch := range slices.Chunk(keys, lookupBatch) {
-		args := []any{org}
-		for _, key := range batch {
-			args = append(args, key)
-		}
-		query := `SELECT email, entry, alias FROM address WHERE org = ? AND email IN ` + values(1, len(batch))
-		err := t.each(query, args, func(rows *sql.Rows) error {
+	for batch := range slices.Chunk(keys, t.dialect.size(lookupBatch, lookupMany)) {
+		among, list := anyOf(t.dialect, "email", batch)
+		err := t.each(`SELECT email, entry, alias FROM address WHERE org = ? AND `+among, append([]any{org}, list...), func(rows *sql.Rows) error {
 			var key string
 			var a foyer.Address
 			if err := rows.Scan(&key, &a.Entry, &a.Alias); err != nil {
@@ -172,37 +170,52 @@ func readAddresses(t *txn, org foyer.OrgID, keys []string, yield func(key string
 // entryEncoder turns entries into statements of many rows.
 type entryEncoder struct {
 	org     foyer.OrgID
+	dialect dialect
 	texts   rowTexts
 	news    []any // of newColumns
 	changed []any // of allColumns
+	removed []foyer.EntryID
+}
+
+// remove removes an entry.
+func (w *entryEncoder) remove(id foyer.EntryID, out *batch) {
+	if w.removed = append(w.removed, id); len(w.removed) == w.dialect.size(lookupBatch, lookupMany) {
+		w.flush(out)
+	}
 }
 
 func (w *entryEncoder) put(e *foyer.Entry, isNew bool, out *batch) {
 	if isNew && isPlain(e) {
+		full := w.dialect.size(entryBatch, entryMany) * countNewColumns
 		if w.news == nil {
-			w.news = make([]any, 0, entryBatch*countNewColumns)
+			w.news = make([]any, 0, full)
 		}
 		w.news = entryArgs(w.news, w.org, e, false)
-		if len(w.news) == entryBatch*countNewColumns {
+		if len(w.news) == full {
 			w.flush(out)
 		}
 		return
 	}
 	w.changed = entryArgs(w.changed, w.org, e, true)
-	if len(w.changed) == entryBatch*countAllColumns {
+	if len(w.changed) == w.dialect.size(entryBatch, entryMany)*countAllColumns {
 		w.flush(out)
 	}
 }
 
 func (w *entryEncoder) flush(out *batch) {
 	if len(w.news) > 0 {
-		text, args := w.texts.of(w.news, countNewColumns)
+		text, args := w.dialect.rows(&w.texts, w.news, countNewColumns)
 		out.statements = append(out.statements, statement{insertEntries + text, args})
 	}
-	if n := len(w.changed) / countAllColumns; n > 0 {
-		out.statements = append(out.statements, statement{upsertEntries + values(n, countAllColumns) + onEntryConflict, w.changed})
+	if len(w.changed) > 0 {
+		text, args := w.dialect.rows(nil, w.changed, countAllColumns)
+		out.statements = append(out.statements, statement{upsertEntries + text + onEntryConflict, args})
 	}
-	w.news, w.changed = nil, nil
+	if len(w.removed) > 0 {
+		among, list := anyOf(w.dialect, "id", w.removed)
+		out.statements = append(out.statements, statement{`DELETE FROM entry WHERE org = ? AND ` + among, append([]any{w.org}, list...)})
+	}
+	w.news, w.changed, w.removed = nil, nil, nil
 }
 
 // newAddresses are emails that are to mean entries, kept until all are known: a first load has as many as rows.
@@ -259,14 +272,15 @@ func (n *newAddresses) sort() {
 func writeAddresses(t *txn, org foyer.OrgID, addresses *newAddresses) error {
 	addresses.sort()
 	var texts rowTexts
-	args := make([]any, 0, 4*addressBatch)
-	for batch := range slices.Chunk(addresses.list, addressBatch) {
+	size := t.dialect.size(addressBatch, rowsMany)
+	args := make([]any, 0, 4*size)
+	for batch := range slices.Chunk(addresses.list, size) {
 		args = args[:0]
 		for _, a := range batch {
 			key, entry := addresses.get(a)
 			args = append(args, string(org), string(key), int64(entry), int64(0))
 		}
-		text, few := texts.of(args, 4)
+		text, few := t.dialect.rows(&texts, args, 4)
 		written, err := t.count(insertAddresses+text+onAddressConflict, few...)
 		if err != nil {
 			return err
@@ -280,19 +294,31 @@ func writeAddresses(t *txn, org foyer.OrgID, addresses *newAddresses) error {
 
 // changeEmails makes emails mean what the changes say. It must come before the emails of new entries, which may take a place that becomes free.
 func changeEmails(t *txn, org foyer.OrgID, changes []foyer.EmailChange) error {
+	var gone, mean []any
+	last := map[string]int{} // where what an email means stands in mean: what is said last counts
 	for _, c := range changes {
 		if c.After.Entry == 0 {
-			if err := t.exec(`DELETE FROM address WHERE org = $1 AND email = $2 AND entry = $3`, org, c.Key, c.Before.Entry); err != nil {
-				return err
-			}
-		}
-	}
-	for _, c := range changes {
-		if c.After.Entry == 0 {
+			gone = append(gone, c.Key, int64(c.Before.Entry))
 			continue
 		}
-		const q = `INSERT INTO address (org, email, entry, alias) VALUES ($1, $2, $3, $4) ON CONFLICT (org, email) DO UPDATE SET entry = excluded.entry, alias = excluded.alias`
-		if err := t.exec(q, org, c.Key, c.After.Entry, flag(c.After.Alias)); err != nil {
+		at, ok := last[c.Key]
+		if !ok {
+			at, last[c.Key] = len(mean), len(mean)
+			mean = append(mean, string(org), c.Key, nil, nil)
+		}
+		mean[at+2], mean[at+3] = int64(c.After.Entry), flag(c.After.Alias)
+	}
+	size := t.dialect.size(addressBatch, rowsMany)
+	for rows := range slices.Chunk(gone, 2*size) {
+		text, args := t.dialect.rows(nil, rows, 2)
+		if err := t.exec(`DELETE FROM address WHERE org = ? AND (email, entry) IN (`+text+`)`, append([]any{org}, args...)...); err != nil {
+			return err
+		}
+	}
+	for rows := range slices.Chunk(mean, 4*size) {
+		text, args := t.dialect.rows(nil, rows, 4)
+		err := t.exec(insertAddresses+text+` ON CONFLICT (org, email) DO UPDATE SET entry = excluded.entry, alias = excluded.alias`, args...)
+		if err != nil {
 			return err
 		}
 	}
@@ -301,27 +327,33 @@ func changeEmails(t *txn, org foyer.OrgID, changes []foyer.EmailChange) error {
 
 // changeIDs makes sources know entries by the ids that the changes say, in the order of the index; first what they were known by goes.
 func changeIDs(t *txn, org foyer.OrgID, changes []idItem) error {
+	var gone []any
 	for _, c := range changes {
-		if c.change.Before == "" {
-			continue
+		if c.change.Before != "" {
+			gone = append(gone, int64(c.change.Source), c.change.Before, int64(c.entry))
 		}
-		const q = `DELETE FROM external_id WHERE org = $1 AND source = $2 AND external_id = $3 AND entry = $4`
-		if err := t.exec(q, org, c.change.Source, c.change.Before, c.entry); err != nil {
+	}
+	size := t.dialect.size(addressBatch, rowsMany)
+	for rows := range slices.Chunk(gone, 3*size) {
+		text, args := t.dialect.rows(nil, rows, 3)
+		if err := t.exec(`DELETE FROM external_id WHERE org = ? AND (source, external_id, entry) IN (`+text+`)`, append([]any{org}, args...)...); err != nil {
 			return err
 		}
 	}
 	changes = slices.DeleteFunc(changes, func(c idItem) bool { return c.change.After == "" })
-	slices.SortFunc(changes, func(a, b idItem) int {
+	slices.SortStableFunc(changes, func(a, b idItem) int {
 		return cmp.Or(cmp.Compare(a.change.Source, b.change.Source), cmp.Compare(a.change.After, b.change.After))
 	})
-	args := make([]any, 0, 4*addressBatch)
-	for batch := range slices.Chunk(changes, addressBatch) {
-		args = args[:0]
-		for _, c := range batch {
-			args = append(args, string(org), int64(c.change.Source), c.change.After, int64(c.entry))
+	args := make([]any, 0, 4*size)
+	for i, c := range changes {
+		if i+1 < len(changes) && changes[i+1].change.Source == c.change.Source && changes[i+1].change.After == c.change.After {
+			continue // what is said last counts
 		}
-		err := t.exec(`INSERT INTO external_id (org, source, external_id, entry) VALUES `+values(len(batch), 4)+
-			` ON CONFLICT (org, source, external_id) DO UPDATE SET entry = excluded.entry`, args...)
+		args = append(args, string(org), int64(c.change.Source), c.change.After, int64(c.entry))
+	}
+	for rows := range slices.Chunk(args, 4*size) {
+		text, few := t.dialect.rows(nil, rows, 4)
+		err := t.exec(`INSERT INTO external_id (org, source, external_id, entry) `+text+` ON CONFLICT (org, source, external_id) DO UPDATE SET entry = excluded.entry`, few...)
 		if err != nil {
 			return err
 		}

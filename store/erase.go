@@ -79,7 +79,7 @@ func (s *Store) TryErase(ctx context.Context, caller foyer.Caller, org foyer.Org
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return who, err
 	}
-	err = s.snapshot(ctx, "look for whom to erase", func(t *txn) error {
+	err = s.snapshot(ctx, org, "look for whom to erase", func(t *txn) error {
 		e := newErasure(s, t, org)
 		found, err := e.find(id, key)
 		if err == nil && !found {
@@ -140,7 +140,7 @@ func (s *Store) eraseInTurn(ctx context.Context, caller foyer.Caller, org foyer.
 	for try := 1; ; try++ {
 		run = &foyer.Run{Kind: foyer.Erase, Actor: caller.Name, Status: foyer.Applied, Started: s.clock()}
 		var e *erasure
-		err := s.snapshot(ctx, "look for whom to erase", func(t *txn) error {
+		err := s.snapshot(ctx, org, "look for whom to erase", func(t *txn) error {
 			e = newErasure(s, t, org)
 			found, err := e.find(id, key)
 			if err == nil && !found {
@@ -152,7 +152,7 @@ func (s *Store) eraseInTurn(ctx context.Context, caller foyer.Caller, org foyer.
 			return e.locate()
 		})
 		if err == nil {
-			err = s.transact(ctx, "erase the entry", func(t *txn) error { return e.write(t, caller, run) })
+			err = s.transact(ctx, org, "erase the entry", func(t *txn) error { return e.write(t, caller, run) })
 		}
 		if !errors.Is(err, errStale) {
 			return run, err

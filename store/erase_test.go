@@ -30,7 +30,7 @@ func erasing(t *testing.T, s *Store) (foyer.OrgID, foyer.SourceID, *erasure) {
 		t.Fatal(err)
 	}
 	var e *erasure
-	err = s.snapshot(t.Context(), "look", func(txn *txn) error {
+	err = s.snapshot(t.Context(), org.ID, "look", func(txn *txn) error {
 		e = newErasure(s, txn, org.ID)
 		if found, err := e.find(0, "zelda@x.ca"); err != nil || !found {
 			t.Fatalf("found %v: %v", found, err)
@@ -44,7 +44,7 @@ func erasing(t *testing.T, s *Store) (foyer.OrgID, foyer.SourceID, *erasure) {
 }
 
 func write(t *testing.T, e *erasure) error {
-	return e.s.transact(t.Context(), "erase", func(txn *txn) error {
+	return e.s.transact(t.Context(), e.org, "erase", func(txn *txn) error {
 		return e.write(txn, foyer.Operator("root"), &foyer.Run{Kind: foyer.Erase, Status: foyer.Applied})
 	})
 }

@@ -77,7 +77,7 @@ func (s *Store) Forget(ctx context.Context, caller foyer.Caller, org foyer.OrgID
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return err
 	}
-	return s.transact(ctx, "forget the erasure", func(t *txn) error {
+	return s.transact(ctx, org, "forget the erasure", func(t *txn) error {
 		forgotten, err := t.count(`DELETE FROM erased WHERE org = $1 AND run IN (SELECT run FROM erased WHERE org = $1 AND hash = $2)`, org, s.erasedHash(org, key))
 		if err == nil && forgotten == 0 {
 			return foyer.Errorf(foyer.NotFound, "nobody of the email %s was erased from this organization", key)

@@ -57,7 +57,7 @@ func (w claimWriters) of(source foyer.SourceID) *claimWriter {
 
 func (w claimWriters) flush() error {
 	for _, writer := range w.by {
-		if err := writer.flush(); err != nil {
+		if err := writer.finish(); err != nil {
 			return err
 		}
 	}
@@ -69,7 +69,7 @@ func (e *erasure) scrubOthers() error {
 	claims := e.claims()
 	for ids := range slices.Chunk(e.others, lookupBatch) {
 		var out batch
-		encoder := entryEncoder{org: e.org}
+		encoder := entryEncoder{org: e.org, dialect: e.t.dialect}
 		err := readEntries(e.t, e.org, ids, func(other *foyer.Entry) error {
 			if !e.scrubEntry(other) {
 				return nil

@@ -279,7 +279,7 @@ func (s *Store) HeldDetail(ctx context.Context, caller foyer.Caller, org foyer.O
 	if err := caller.May(foyer.ReadBook, org); err != nil {
 		return k, err
 	}
-	err = s.snapshot(ctx, "read the held run", func(t *txn) error {
+	err = s.snapshot(ctx, org, "read the held run", func(t *txn) error {
 		r, err := readRun(t, org, run)
 		if err != nil || r.Status != foyer.Held {
 			return err
@@ -309,7 +309,7 @@ func (s *Store) Reject(ctx context.Context, caller foyer.Caller, org foyer.OrgID
 	if err := caller.May(foyer.DecideRuns, org); err != nil {
 		return nil, err
 	}
-	err = s.transact(ctx, "reject the run", func(t *txn) error {
+	err = s.transact(ctx, org, "reject the run", func(t *txn) error {
 		if run, err = readRun(t, org, id); err != nil {
 			return err
 		}
@@ -336,7 +336,7 @@ func (s *Store) LapseHeld(ctx context.Context, caller foyer.Caller) error {
 		return err
 	}
 	late := map[foyer.OrgID][]foyer.RunID{}
-	err := s.snapshot(ctx, "find the held runs", func(t *txn) error {
+	err := s.snapshot(ctx, everyOrg, "find the held runs", func(t *txn) error {
 		return t.each(`SELECT org, id, hold FROM run WHERE status = 'held'`, nil, func(rows *sql.Rows) error {
 			var org foyer.OrgID
 			var id foyer.RunID
@@ -360,7 +360,7 @@ func (s *Store) LapseHeld(ctx context.Context, caller foyer.Caller) error {
 }
 
 func (s *Store) lapse(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id foyer.RunID) error {
-	return s.transact(ctx, "lapse the run", func(t *txn) error {
+	return s.transact(ctx, org, "lapse the run", func(t *txn) error {
 		run, err := readRun(t, org, id)
 		if err != nil || run.Status != foyer.Held {
 			return err

@@ -36,7 +36,7 @@ func (s *Store) CreateKey(ctx context.Context, caller foyer.Caller, org foyer.Or
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return key, source, err
 	}
-	err = s.transact(ctx, "create the key", func(t *txn) error {
+	err = s.transact(ctx, org, "create the key", func(t *txn) error {
 		if n.Source == 0 {
 			source, err = s.defaultSource(t, caller, org, n.Site)
 		} else {
@@ -164,7 +164,7 @@ func readOrgAllow(t *txn, org foyer.OrgID) (a foyer.Allowed, err error) {
 // LookupKey returns a key, whatever became of it, and what proves its secrets; foyer.NotFound where there is none. It takes no caller: it is
 // how a caller comes to be known.
 func (s *Store) LookupKey(ctx context.Context, org foyer.OrgID, id foyer.KeyID) (key KeyRecord, err error) {
-	err = s.identify(ctx, "look up the key", func(t *txn) error {
+	err = s.identify(ctx, org, "look up the key", func(t *txn) error {
 		if key, err = readKeyRecord(t, org, id); err != nil {
 			return err
 		}
@@ -179,7 +179,7 @@ func (s *Store) Keys(ctx context.Context, caller foyer.Caller, org foyer.OrgID) 
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return nil, err
 	}
-	err = s.snapshot(ctx, "list the keys", func(t *txn) error {
+	err = s.snapshot(ctx, org, "list the keys", func(t *txn) error {
 		records, err := readKeys(t, org, `WHERE org = $1 ORDER BY created_at DESC, id`, org)
 		for _, k := range records {
 			keys = append(keys, k.Key)
@@ -194,7 +194,7 @@ func (s *Store) changeKey(ctx context.Context, caller foyer.Caller, org foyer.Or
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return key, err
 	}
-	err = s.transact(ctx, act, func(t *txn) error {
+	err = s.beside(ctx, org, act, func(t *txn) error {
 		k, err := readKeyRecord(t, org, id)
 		if err != nil {
 			return err
@@ -267,7 +267,7 @@ func (s *Store) AllowOrg(ctx context.Context, caller foyer.Caller, org foyer.Org
 	if err != nil {
 		return err
 	}
-	return s.transact(ctx, "change the addresses", func(t *txn) error {
+	return s.beside(ctx, org, "change the addresses", func(t *txn) error {
 		if _, err := readOrg(t, org); err != nil {
 			return err
 		}
@@ -283,7 +283,7 @@ func (s *Store) OrgAllow(ctx context.Context, caller foyer.Caller, org foyer.Org
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return a, err
 	}
-	err = s.snapshot(ctx, "read the addresses", func(t *txn) error {
+	err = s.snapshot(ctx, org, "read the addresses", func(t *txn) error {
 		a, err = readOrgAllow(t, org)
 		return err
 	})
@@ -333,7 +333,7 @@ const maxAgent = 200
 // TouchKey notes that a key was used.
 func (s *Store) TouchKey(ctx context.Context, org foyer.OrgID, u Use) error {
 	agent := strings.ToValidUTF8(u.Agent[:min(len(u.Agent), maxAgent)], "")
-	return s.transact(ctx, "note the use of the key", func(t *txn) error {
+	return s.beside(ctx, org, "note the use of the key", func(t *txn) error {
 		const q = `UPDATE client_secret SET last_used = $1, last_address = $2, last_agent = $3 WHERE org = $4 AND key = $5 AND number = $6 AND last_used < $1`
 		return t.exec(q, millis(u.At), u.Address.String(), agent, org, u.Key, u.Secret)
 	})
@@ -345,7 +345,7 @@ func (s *Store) RevokeToken(ctx context.Context, caller foyer.Caller, mac []byte
 	if caller.Key == "" || org == "" {
 		return foyer.Errorf(foyer.Forbidden, "only a key can revoke its token")
 	}
-	return s.transact(ctx, "revoke the token", func(t *txn) error {
+	return s.beside(ctx, org, "revoke the token", func(t *txn) error {
 		if err := t.exec(`DELETE FROM revoked_token WHERE org = $1 AND expires_at < $2`, org, millis(t.now)); err != nil {
 			return err
 		}
@@ -359,7 +359,7 @@ func (s *Store) RevokeToken(ctx context.Context, caller foyer.Caller, mac []byte
 
 // TokenRevoked tells whether a token was ended before its time.
 func (s *Store) TokenRevoked(ctx context.Context, org foyer.OrgID, mac []byte) (revoked bool, err error) {
-	err = s.identify(ctx, "look up the token", func(t *txn) error {
+	err = s.identify(ctx, org, "look up the token", func(t *txn) error {
 		err := t.get(`SELECT 1 FROM revoked_token WHERE org = $1 AND mac = $2`, []any{org, mac}, &revoked)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil

@@ -30,20 +30,28 @@ func (s *Store) CreateOrg(ctx context.Context, caller foyer.Caller, name, countr
 	if o.Slug == "" {
 		return o, foyer.Errorf(foyer.Invalid, "the name %q holds no letter or digit from a to z; give one that does", name)
 	}
-	err := s.transact(ctx, "create the organization", func(t *txn) error {
-		taken, err := readOrgs(t, `WHERE slug = $1`, o.Slug)
+	taken := foyer.Errorf(foyer.Conflict, "there is an organization %q already; give another name", o.Slug)
+	err := s.snapshot(ctx, everyOrg, "look for the organization", func(t *txn) error {
+		known, err := readOrgs(t, `WHERE slug = $1`, o.Slug)
+		if err == nil && len(known) > 0 {
+			return taken
+		}
+		if err == nil {
+			o.ID, err = newOrgID(t)
+		}
+		return err
+	})
+	if err != nil {
+		return o, err
+	}
+	err = s.transact(ctx, o.ID, "create the organization", func(t *txn) error {
+		const insertOrg = `INSERT INTO org (id, slug, name, country, created_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING`
+		made, err := t.count(insertOrg, o.ID, o.Slug, o.Name, o.Country, millis(o.CreatedAt))
 		if err != nil {
 			return err
 		}
-		if len(taken) > 0 {
-			return foyer.Errorf(foyer.Conflict, "there is an organization %q already; give another name", o.Slug)
-		}
-		if o.ID, err = newOrgID(t); err != nil {
-			return err
-		}
-		const insertOrg = `INSERT INTO org (id, slug, name, country, created_at) VALUES ($1, $2, $3, $4, $5)`
-		if err := t.exec(insertOrg, o.ID, o.Slug, o.Name, o.Country, millis(o.CreatedAt)); err != nil {
-			return err
+		if made == 0 {
+			return taken // by somebody else at the same moment
 		}
 		if err := t.exec(`INSERT INTO book (org, version, settings, next_entry, next_site, next_source) VALUES ($1, 1, 1, 1, 1, 1)`, o.ID); err != nil {
 			return err
@@ -88,7 +96,7 @@ func (s *Store) Orgs(ctx context.Context, caller foyer.Caller) (orgs []foyer.Org
 	if err := caller.May(foyer.Operate, ""); err != nil {
 		return nil, err
 	}
-	err = s.snapshot(ctx, "list the organizations", func(t *txn) error {
+	err = s.snapshot(ctx, everyOrg, "list the organizations", func(t *txn) error {
 		orgs, err = readOrgs(t, `ORDER BY slug`)
 		return err
 	})
@@ -100,7 +108,7 @@ func (s *Store) FindOrg(ctx context.Context, caller foyer.Caller, name string) (
 	if err := caller.May(foyer.Operate, ""); err != nil {
 		return o, err
 	}
-	err = s.snapshot(ctx, "find the organization", func(t *txn) error {
+	err = s.snapshot(ctx, everyOrg, "find the organization", func(t *txn) error {
 		orgs, err := readOrgs(t, `WHERE slug = $1 OR slug = $2 OR id = $1 ORDER BY slug = $1 DESC`, strings.ToLower(name), slug(name))
 		if err == nil && len(orgs) == 0 {
 			return foyer.Errorf(foyer.NotFound, "there is no organization %q; foyer org list shows them", name)
@@ -141,7 +149,7 @@ func (s *Store) changeSettings(ctx context.Context, caller foyer.Caller, org foy
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return err
 	}
-	return s.transact(ctx, act, func(t *txn) error {
+	return s.transact(ctx, org, act, func(t *txn) error {
 		if _, err := readOrg(t, org); err != nil {
 			return err
 		}
@@ -278,7 +286,7 @@ func readSites(t *txn, org foyer.OrgID) (sites []foyer.Site, err error) {
 
 // OrgOf returns the organization of a caller that has one: a key's.
 func (s *Store) OrgOf(ctx context.Context, caller foyer.Caller) (o foyer.Org, err error) {
-	err = s.identify(ctx, "read the organization", func(t *txn) error {
+	err = s.identify(ctx, caller.Org, "read the organization", func(t *txn) error {
 		o, err = readOrg(t, caller.Org)
 		return err
 	})

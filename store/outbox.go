@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 	"time"
 
 	"foyer"
@@ -26,6 +28,7 @@ type Mail struct {
 	Contact  foyer.Contact
 	Attempts int // with this one
 	mailbox  string
+	made     int64
 }
 
 // These govern how messages are sent again.
@@ -36,34 +39,34 @@ const (
 	MailGivenUp  = 3 * 24 * time.Hour // after its making a message is not sent any more
 )
 
-// takeNewsAtOnce is how many alerts TakeNews takes in one transaction.
+// takeNewsAtOnce is how many alerts TakeNews takes at once.
 const takeNewsAtOnce = 200
 
 // TakeNews returns which alerts opened or ended since it was called last, at most 200 of them, and makes the messages to the contacts. Those who
-// became contacts after an alert opened are not told that it is over. Each piece of news is returned to one caller only.
+// became contacts after an alert opened are not told that it is over. Each piece of news is returned to one caller only. It takes a transaction for each organization; with an error come
+// those that were taken before it.
 func (s *Store) TakeNews(ctx context.Context, caller foyer.Caller) (news []News, err error) {
 	if err := caller.May(foyer.Operate, ""); err != nil {
 		return nil, err
 	}
-	any, err := s.exists(ctx, "look for news", `SELECT 1 FROM alert WHERE news > 0 LIMIT 1`)
-	if err != nil || !any {
-		return nil, err
-	}
-	err = s.transact(ctx, "take the news", func(t *txn) error {
-		news = nil
-		alerts, err := readAlerts(t, `WHERE news > 0 ORDER BY org, id LIMIT $1`, takeNewsAtOnce)
-		if err != nil {
-			return err
-		}
-		for _, a := range alerts {
-			taken, err := s.takeNews(t, a)
-			if err != nil {
-				return err
-			}
-			news = append(news, taken...)
-		}
-		return nil
+	var alerts []storedAlert
+	err = s.snapshot(ctx, everyOrg, "look for news", func(t *txn) error {
+		alerts, err = readAlerts(t, `WHERE news > 0 ORDER BY org, id LIMIT $1`, takeNewsAtOnce)
+		return err
 	})
+	for len(alerts) > 0 && err == nil {
+		org := alerts[0].org
+		err = s.beside(ctx, org, "take the news", func(t *txn) error {
+			for len(alerts) > 0 && alerts[0].org == org {
+				taken, err := s.takeNews(t, alerts[0])
+				if err != nil {
+					return err
+				}
+				news, alerts = append(news, taken...), alerts[1:]
+			}
+			return nil
+		})
+	}
 	return news, err
 }
 
@@ -101,7 +104,7 @@ func (s *Store) takeNews(t *txn, a storedAlert) (news []News, err error) {
 
 // exists tells whether a query of one column has a row.
 func (s *Store) exists(ctx context.Context, doing, query string, args ...any) (found bool, err error) {
-	err = s.snapshot(ctx, doing, func(t *txn) error {
+	err = s.snapshot(ctx, everyOrg, doing, func(t *txn) error {
 		var one int
 		err := t.get(query, args, &one)
 		found = err == nil
@@ -113,39 +116,58 @@ func (s *Store) exists(ctx context.Context, doing, query string, args ...any) (f
 	return found, err
 }
 
-// TakeMail takes at most limit messages that are to be sent now, the oldest first. They belong to the caller for MailLease. That an alert is over is not
+// TakeMail takes at most limit messages that are to be sent now, by organization those with the oldest first. They belong to the caller for MailLease. That an alert is over is not
 // sent before that it opened.
 func (s *Store) TakeMail(ctx context.Context, caller foyer.Caller, limit int) (mails []Mail, err error) {
 	if err := caller.May(foyer.Operate, ""); err != nil {
 		return nil, err
 	}
 	now := s.clock()
-	any, err := s.exists(ctx, "look for messages", `SELECT 1 FROM alert_mail WHERE next_try <= $1 LIMIT 1`, millis(now))
-	if err != nil || !any {
-		return nil, err
+	orgs, err := s.orgsOf(ctx, "look for messages", `SELECT org FROM alert_mail WHERE next_try <= $1 GROUP BY org ORDER BY MIN(made_at), org`, millis(now))
+	for _, org := range orgs {
+		if err != nil || len(mails) >= limit {
+			break
+		}
+		err = s.beside(ctx, org, "take the messages", func(t *txn) error {
+			const q = `UPDATE alert_mail SET attempts = attempts + 1, next_try = $1 WHERE org = $2 AND next_try <= $3 AND (alert, over, mailbox) IN (
+				SELECT m.alert, m.over, m.mailbox FROM alert_mail m WHERE m.org = $2 AND m.next_try <= $3 AND (m.over = 0 OR NOT EXISTS (
+					SELECT 1 FROM alert_mail o WHERE o.org = m.org AND o.alert = m.alert AND o.over = 0 AND o.mailbox = m.mailbox))
+				ORDER BY m.made_at, m.alert, m.mailbox LIMIT $4)`
+			taken, err := readMails(t, q, millis(now.Add(MailLease)), org, millis(now), limit-len(mails))
+			mails = append(mails, taken...)
+			return err
+		})
 	}
-	err = s.transact(ctx, "take the messages", func(t *txn) error {
-		const q = `UPDATE alert_mail SET attempts = attempts + 1, next_try = $1 WHERE next_try <= $2 AND (org, alert, over, mailbox) IN (
-			SELECT m.org, m.alert, m.over, m.mailbox FROM alert_mail m WHERE m.next_try <= $2 AND (m.over = 0 OR NOT EXISTS (
-				SELECT 1 FROM alert_mail o WHERE o.org = m.org AND o.alert = m.alert AND o.over = 0 AND o.mailbox = m.mailbox))
-			ORDER BY m.made_at, m.org, m.alert, m.mailbox LIMIT $3) RETURNING org, alert, over, mailbox, attempts`
-		mails, err = readMails(t, q, millis(now.Add(MailLease)), millis(now), limit)
-		return err
-	})
 	return mails, err
 }
 
-// readMails returns the messages that a statement yields, with what they are about.
+// orgsOf returns the organizations that a query of all of them yields.
+func (s *Store) orgsOf(ctx context.Context, doing, query string, args ...any) (orgs []foyer.OrgID, err error) {
+	err = s.snapshot(ctx, everyOrg, doing, func(t *txn) error {
+		return t.each(query, args, func(rows *sql.Rows) error {
+			var org foyer.OrgID
+			err := rows.Scan(&org)
+			orgs = append(orgs, org)
+			return err
+		})
+	})
+	return orgs, err
+}
+
+// readMails returns the messages that a statement yields, the oldest first, with what they are about.
 func readMails(t *txn, query string, args ...any) (mails []Mail, err error) {
-	err = t.each(query, args, func(rows *sql.Rows) error {
+	err = t.each(query+` RETURNING org, alert, over, mailbox, attempts, made_at`, args, func(rows *sql.Rows) error {
 		var m Mail
-		err := rows.Scan(&m.Org.ID, &m.Alert.ID, &m.Over, &m.mailbox, &m.Attempts)
+		err := rows.Scan(&m.Org.ID, &m.Alert.ID, &m.Over, &m.mailbox, &m.Attempts, &m.made)
 		mails = append(mails, m)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
+	slices.SortFunc(mails, func(a, b Mail) int {
+		return cmp.Or(cmp.Compare(a.made, b.made), cmp.Compare(a.Alert.ID, b.Alert.ID), cmp.Compare(a.mailbox, b.mailbox))
+	})
 	for i := range mails {
 		if err := mails[i].load(t); err != nil {
 			return nil, err
@@ -176,7 +198,7 @@ func (s *Store) MailSent(ctx context.Context, caller foyer.Caller, m *Mail) erro
 	if err := caller.May(foyer.Operate, ""); err != nil {
 		return err
 	}
-	return s.transact(ctx, "note that the message was sent", func(t *txn) error {
+	return s.beside(ctx, m.Org.ID, "note that the message was sent", func(t *txn) error {
 		if err := t.exec(`DELETE FROM alert_mail WHERE org = $1 AND alert = $2 AND over = $3 AND mailbox = $4`, m.Org.ID, m.Alert.ID, flag(m.Over), m.mailbox); err != nil {
 			return err
 		}
@@ -191,7 +213,7 @@ func (s *Store) MailFailed(ctx context.Context, caller foyer.Caller, m *Mail) er
 	}
 	wait := mailFirstTry << min(max(m.Attempts-1, 0), 10)
 	next := s.clock().Add(min(wait, mailLastTry))
-	return s.transact(ctx, "note that the message was not sent", func(t *txn) error {
+	return s.beside(ctx, m.Org.ID, "note that the message was not sent", func(t *txn) error {
 		return t.exec(`UPDATE alert_mail SET next_try = $1 WHERE org = $2 AND alert = $3 AND over = $4 AND mailbox = $5`,
 			millis(next), m.Org.ID, m.Alert.ID, flag(m.Over), m.mailbox)
 	})
@@ -203,13 +225,16 @@ func (s *Store) DropMail(ctx context.Context, caller foyer.Caller) (mails []Mail
 		return nil, err
 	}
 	before := millis(s.clock().Add(-MailGivenUp))
-	any, err := s.exists(ctx, "look for messages to give up", `SELECT 1 FROM alert_mail WHERE made_at <= $1 LIMIT 1`, before)
-	if err != nil || !any {
-		return nil, err
+	orgs, err := s.orgsOf(ctx, "look for messages to give up", `SELECT DISTINCT org FROM alert_mail WHERE made_at <= $1`, before)
+	for _, org := range orgs {
+		if err != nil {
+			break
+		}
+		err = s.beside(ctx, org, "give up messages", func(t *txn) error {
+			dropped, err := readMails(t, `DELETE FROM alert_mail WHERE org = $1 AND made_at <= $2`, org, before)
+			mails = append(mails, dropped...)
+			return err
+		})
 	}
-	err = s.transact(ctx, "give up messages", func(t *txn) error {
-		mails, err = readMails(t, `DELETE FROM alert_mail WHERE made_at <= $1 RETURNING org, alert, over, mailbox, attempts`, before)
-		return err
-	})
 	return mails, err
 }

@@ -30,7 +30,7 @@ func (s *Store) prune(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 	now := s.clock()
 	old := foyer.RunID(0)
 	var waste bool
-	err := s.snapshot(ctx, "look for what is old", func(t *txn) error {
+	err := s.snapshot(ctx, org, "look for what is old", func(t *txn) error {
 		const last = `SELECT COALESCE(MAX(id), 0) FROM run WHERE org = $1 AND finished_at < $2 AND id >= (SELECT MIN(run) FROM change_chunk WHERE org = $1)`
 		if err := t.get(last, []any{org, millis(now.Add(-keep))}, &old); err != nil {
 			return err
@@ -46,7 +46,7 @@ func (s *Store) prune(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 	if err != nil || old == 0 && !waste {
 		return err
 	}
-	return s.transact(ctx, "delete what is old", func(t *txn) error {
+	return s.transact(ctx, org, "delete what is old", func(t *txn) error {
 		err := errors.Join(
 			t.exec(`DELETE FROM change_chunk WHERE org = $1 AND run <= $2`, org, old),
 			t.exec(`DELETE FROM redo_watch WHERE org = $1 AND undo <= $2`, org, old),

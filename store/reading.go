@@ -13,7 +13,7 @@ func (s *Store) Entries(ctx context.Context, caller foyer.Caller, org foyer.OrgI
 	if err := caller.May(foyer.ReadBook, org); err != nil {
 		return err
 	}
-	return s.snapshot(ctx, "list the entries", func(t *txn) error {
+	return s.snapshot(ctx, org, "list the entries", func(t *txn) error {
 		return t.each(`SELECT `+allColumns+` FROM entry WHERE org = $1 ORDER BY id`, []any{org}, func(rows *sql.Rows) error {
 			e, err := scanEntry(rows)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"math"
 
 	"foyer"
 )
@@ -144,7 +145,7 @@ func (s *Store) RecordRun(ctx context.Context, caller foyer.Caller, act Act, r *
 		return err
 	}
 	s.hideToken(&act)
-	return s.transact(ctx, "record the run", func(t *txn) (err error) {
+	return s.transact(ctx, act.Org, "record the run", func(t *txn) (err error) {
 		if err := seenBefore(t, caller, act); err != nil {
 			return err
 		}
@@ -167,7 +168,7 @@ func (s *Store) Run(ctx context.Context, caller foyer.Caller, org foyer.OrgID, i
 	if err := caller.May(foyer.ReadBook, org); err != nil {
 		return nil, err
 	}
-	err = s.snapshot(ctx, "read the run", func(t *txn) error {
+	err = s.snapshot(ctx, org, "read the run", func(t *txn) error {
 		r, err = readRun(t, org, id)
 		return err
 	})
@@ -180,9 +181,9 @@ func (s *Store) Runs(ctx context.Context, caller foyer.Caller, org foyer.OrgID, 
 		return nil, err
 	}
 	if limit <= 0 {
-		limit = -1
+		limit = math.MaxInt32
 	}
-	err = s.snapshot(ctx, "list the runs", func(t *txn) error {
+	err = s.snapshot(ctx, org, "list the runs", func(t *txn) error {
 		query := `WHERE org = $1 AND kind <> 'edit' ORDER BY id DESC LIMIT $2`
 		if edits {
 			query = `WHERE org = $1 ORDER BY id DESC LIMIT $2`

@@ -1,11 +1,11 @@
-// Package store keeps the address books in a database: SQLite, one file beside the server.
+// Package store keeps the address books in a database: SQLite, one file beside the server, or PostgreSQL, which many servers share.
 //
 // Each exported method takes the Caller and checks what it may do beside the data, owns its transaction, and filters by
 // organization; none can be called without naming one, but for the operator's lists. Failures that a user can act on are *foyer.Error;
 // a database that is locked, full or away is of kind foyer.Busy.
 //
-// A book is changed in one way only: Update reads a snapshot, lets a function decide what to write, and writes it in one
-// durable transaction, unless the book changed in between, then it starts over.
+// A book is changed in one way only: Update reads it as it is at one moment, lets a function decide what to write, and writes it in one
+// durable transaction. On SQLite it starts over where the book changed in between; on PostgreSQL nobody can, since its row is locked.
 package store
 
 import (
@@ -14,41 +14,34 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync/atomic"
 	"time"
-
-	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
 
 	"foyer"
 	"foyer/vault"
 )
 
-//go:embed migrations/sqlite/*.sql
+//go:embed migrations
 var migrations embed.FS
 
-// Config says which database to open. Dir and Vault are needed.
+// Config says which database to open. Vault is needed, and one of Dir and Database.
 type Config struct {
-	Dir   string       // the data folder; the database is foyer.db in it
-	Vault *vault.Vault // the pepper, which is not in the database
-	Clock foyer.Clock  // nil: time.Now
+	Dir      string       // the data folder; the database is foyer.db in it, unless Database names another
+	Database string       // postgres://…; empty: SQLite in Dir
+	Vault    *vault.Vault // the pepper, which is not in the database
+	Clock    foyer.Clock  // nil: time.Now
 }
 
 // Store is an open database. It may be used by many goroutines, and other processes may have the same database open.
 type Store struct {
-	write *sql.DB // one connection: SQLite has one writer
-	read  *sql.DB // of books: a sync holds one while it waits to write
-	ident *sql.DB // of keys: who asks is found out however many syncs wait
-	log   *checkpointer
-	vault *vault.Vault
-	clock foyer.Clock
-	locks orgLocks
+	dialect dialect
+	write   *sql.DB       // of SQLite one connection: it has one writer
+	read    *sql.DB       // of books: a sync holds one while it waits to write
+	ident   *sql.DB       // of keys: who asks is found out however many syncs wait
+	log     *checkpointer // of SQLite; nil: there is none
+	vault   *vault.Vault
+	clock   foyer.Clock
+	locks   orgLocks
 
 	auditKey []byte
 	written  atomic.Int64
@@ -57,95 +50,27 @@ type Store struct {
 // busyTimeout is how long a write waits for another process, and a sync for another one of its organization.
 const busyTimeout = 30 * time.Second
 
-// Open opens the database in the data folder, makes it where there is none, and brings its schema up to date.
-// A database that was made with another pepper is refused.
+// everyOrg is whose rows a transaction may read that makes one of the operator's lists. None may write so.
+const everyOrg foyer.OrgID = "*"
+
+// Open opens the database and brings its schema up to date; a file is made where there is none. A database that was made with another pepper is refused,
+// and so is one of PostgreSQL that is reached over a network unprotected, or through a role that row-level security does not hold.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the data folder: %w", err)
-	}
-	path := filepath.Join(c.Dir, "foyer.db")
-	if err := makePrivate(path); err != nil {
-		return nil, err
-	}
 	s := &Store{vault: c.Vault, clock: c.Clock, auditKey: c.Vault.Key("audit")}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
-	var err error
-	if s.write, err = sql.Open("sqlite", dsn(path, "_txlock", "immediate")); err != nil {
-		return nil, err
+	open := s.openSQLite
+	if c.Database != "" {
+		open = s.openPostgres
 	}
-	s.write.SetMaxOpenConns(1)
-	for pool, size := range map[**sql.DB]int{&s.read: 16, &s.ident: 4} {
-		if *pool, err = sql.Open("sqlite", dsn(path, "_pragma", "query_only(1)")); err != nil {
-			return nil, err
-		}
-		(*pool).SetMaxOpenConns(size)
-	}
-	log, err := sql.Open("sqlite", logDSN(path))
-	if err != nil {
-		return nil, err
-	}
-	s.log = startCheckpointer(log, s.write)
-	if err := s.migrate(ctx); err != nil {
-		s.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
+	if err := open(ctx, c); err != nil {
+		return nil, errors.Join(err, s.Close())
 	}
 	if err := errors.Join(s.checkPepper(ctx), s.checkAtRest(ctx)); err != nil {
-		s.Close()
-		return nil, err
+		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
-}
-
-// makePrivate creates the database's file so that only its owner can read it: the names in it are nobody else's business.
-func makePrivate(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
-	}
-	return f.Close()
-}
-
-func dsn(path, key, value string) string {
-	q := url.Values{"_pragma": {
-		"busy_timeout(" + fmt.Sprint(busyTimeout.Milliseconds()) + ")", "journal_mode(WAL)", "synchronous(FULL)",
-		"cache_size(-32768)", "temp_store(MEMORY)", "secure_delete(ON)", "wal_autocheckpoint(0)",
-		"recursive_triggers(1)", // or REPLACE would delete rows of the audit past its triggers
-	}}
-	q.Add(key, value)
-	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
-}
-
-// logDSN is for the connection of the checkpointer, which needs no cache and must not wait.
-func logDSN(path string) string {
-	q := url.Values{"_pragma": {"busy_timeout(0)", "synchronous(FULL)", "secure_delete(ON)", "wal_autocheckpoint(0)", "cache_size(1)"}}
-	return (&url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: q.Encode()}).String()
-}
-
-// migrate applies what is missing of the schema. Two processes that start at once race; the one that loses looks again.
-func (s *Store) migrate(ctx context.Context) error {
-	dir, err := fs.Sub(migrations, "migrations/sqlite")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, dir)
-	if err != nil {
-		return err
-	}
-	for try := 0; ; try++ {
-		pending, err := p.HasPending(ctx)
-		if err == nil && !pending {
-			return nil
-		}
-		if err == nil {
-			_, err = p.Up(ctx)
-		}
-		if err == nil || try == 20 {
-			return err
-		}
-		time.Sleep(100 * time.Millisecond)
-	}
 }
 
 // checkPepper compares the pepper with the one that the database was made with, and notes it in a new one.
@@ -153,11 +78,11 @@ func (s *Store) checkPepper(ctx context.Context) error {
 	check := s.vault.Check()
 	_, err := s.write.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('pepper', $1) ON CONFLICT DO NOTHING`, check)
 	if err != nil {
-		return busy("open the database", err)
+		return s.busy("open the database", err)
 	}
 	var kept string
 	if err := s.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'pepper'`).Scan(&kept); err != nil {
-		return busy("open the database", err)
+		return s.busy("open the database", err)
 	}
 	if kept != check {
 		return errors.New("this database was made with another pepper: put its keys/pepper (or FOYER_PEPPER) back; with a new one no customer's key would work")
@@ -167,12 +92,34 @@ func (s *Store) checkPepper(ctx context.Context) error {
 
 // Close closes the database. Running transactions are finished or rolled back first.
 func (s *Store) Close() error {
-	return errors.Join(s.log.close(), s.ident.Close(), s.read.Close(), s.write.Close())
+	err := s.log.close()
+	for _, pool := range []*sql.DB{s.ident, s.read, s.write} {
+		if pool != nil {
+			err = errors.Join(err, pool.Close())
+		}
+	}
+	return err
 }
 
-// transact runs fn in a writing transaction, all or nothing; when it returns nil, what fn wrote is on disk.
-func (s *Store) transact(ctx context.Context, doing string, fn func(*txn) error) error {
-	err := s.within(ctx, s.write, nil, doing, fn)
+// scope is whose rows a transaction is about, and what it is for. The second wall of PostgreSQL shows it no others.
+type scope struct {
+	org   foyer.OrgID
+	doing string
+	book  bool // it changes the book, or numbers something by it: nobody else does so meanwhile (R19)
+}
+
+// transact runs fn in a transaction that may change an organization's book, all or nothing; when it returns nil, what fn wrote is on disk.
+func (s *Store) transact(ctx context.Context, org foyer.OrgID, doing string, fn func(*txn) error) error {
+	return s.changing(ctx, scope{org, doing, true}, fn)
+}
+
+// beside is transact for what does not touch the book, such as the use of a key: it does not wait for a sync.
+func (s *Store) beside(ctx context.Context, org foyer.OrgID, doing string, fn func(*txn) error) error {
+	return s.changing(ctx, scope{org, doing, false}, fn)
+}
+
+func (s *Store) changing(ctx context.Context, about scope, fn func(*txn) error) error {
+	err := s.within(ctx, s.write, about, nil, fn)
 	if err == nil {
 		s.log.committed()
 	}
@@ -180,55 +127,73 @@ func (s *Store) transact(ctx context.Context, doing string, fn func(*txn) error)
 }
 
 // snapshot runs fn on one consistent state of the database.
-func (s *Store) snapshot(ctx context.Context, doing string, fn func(*txn) error) error {
-	return s.within(ctx, s.read, &sql.TxOptions{ReadOnly: true}, doing, fn)
+func (s *Store) snapshot(ctx context.Context, org foyer.OrgID, doing string, fn func(*txn) error) error {
+	return s.within(ctx, s.read, scope{org: org, doing: doing}, s.dialect.snapshot(), fn)
 }
 
 // identify is snapshot for finding out who asks.
-func (s *Store) identify(ctx context.Context, doing string, fn func(*txn) error) error {
-	return s.within(ctx, s.ident, &sql.TxOptions{ReadOnly: true}, doing, fn)
+func (s *Store) identify(ctx context.Context, org foyer.OrgID, doing string, fn func(*txn) error) error {
+	return s.within(ctx, s.ident, scope{org: org, doing: doing}, s.dialect.snapshot(), fn)
 }
 
 // within runs fn in a transaction of a pool. It waits at most busyTimeout for a connection.
-func (s *Store) within(ctx context.Context, pool *sql.DB, options *sql.TxOptions, doing string, fn func(*txn) error) error {
+func (s *Store) within(ctx context.Context, pool *sql.DB, about scope, options *sql.TxOptions, fn func(*txn) error) error {
 	wait, cancel := context.WithTimeout(ctx, busyTimeout)
 	conn, err := pool.Conn(wait)
 	cancel()
 	if err != nil {
-		return busy(doing, err)
+		return s.busy(about.doing, err)
 	}
 	defer conn.Close()
 	tx, err := conn.BeginTx(ctx, options)
 	if err != nil {
-		return busy(doing, err)
+		return s.busy(about.doing, err)
 	}
 	defer tx.Rollback()
-	if err := fn(newTxn(ctx, tx, s.clock(), &s.written)); err != nil {
-		return busy(doing, err)
+	t := &txn{ctx: ctx, tx: tx, now: s.clock(), dialect: s.dialect, written: &s.written, prepared: map[string]*sql.Stmt{}}
+	err = s.dialect.begin(t, about)
+	if err == nil {
+		err = fn(t)
 	}
-	return busy(doing, tx.Commit())
+	if err != nil {
+		return s.busyOn(conn, about.doing, err)
+	}
+	return s.unconfirmed(conn, about.doing, tx.Commit())
 }
 
 // busy gives an error of the database its kind: what may succeed later is foyer.Busy, the rest stays internal and gets doing in front.
-func busy(doing string, err error) error {
+func (s *Store) busy(doing string, err error) error {
 	var known *foyer.Error
-	var code *sqlite.Error
-	switch {
-	case err == nil || errors.As(err, &known):
+	if err == nil || errors.As(err, &known) {
 		return err
-	case errors.As(err, &code):
-		switch code.Code() & 0xff {
-		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-			return retryable("the database is busy; nothing was changed, try again", doing, err)
-		case sqlite3.SQLITE_FULL:
-			return retryable("the disk is full; nothing was changed", doing, err)
-		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
-			return retryable("the database cannot be written now; nothing was changed", doing, err)
-		}
-	case errors.Is(err, context.DeadlineExceeded):
-		return retryable("the database did not answer in time; nothing was changed, try again", doing, err)
+	}
+	message := sqliteBusy(err)
+	if s.dialect == postgresDialect {
+		message = postgresBusy(err)
+	}
+	if message == "" && errors.Is(err, context.DeadlineExceeded) {
+		message = "the database did not answer in time; nothing was changed, try again"
+	}
+	if message != "" {
+		return retryable(message, doing, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// busyOn is busy for what failed on a connection: one that is gone was the reason, whatever the error says.
+func (s *Store) busyOn(conn *sql.Conn, doing string, err error) error {
+	if known := s.busy(doing, err); foyer.KindOf(known) != foyer.Internal || !s.dialect.gone(conn) {
+		return known
+	}
+	return retryable("the database went away; nothing was changed, try again", doing, err)
+}
+
+// unconfirmed is busyOn for a commit: where the database went away before it answered, nobody knows yet whether it has it.
+func (s *Store) unconfirmed(conn *sql.Conn, doing string, err error) error {
+	if err != nil && s.dialect.gone(conn) {
+		return retryable("the database went away before it said whether this is stored; send it again: what is stored already is not applied twice", doing, err)
+	}
+	return s.busyOn(conn, doing, err)
 }
 
 func retryable(message, doing string, err error) error {
@@ -248,13 +213,6 @@ func fromMillis(ms int64) time.Time {
 		return time.Time{}
 	}
 	return time.UnixMilli(ms).UTC()
-}
-
-// values returns the text "(?, ?), (?, ?)" for so many rows and columns. The parameters have no numbers: the driver looks each number up
-// among all, which for a thousand of them takes longer than the insert.
-func values(rows, columns int) string {
-	row := "(" + strings.Repeat("?, ", columns-1) + "?)"
-	return strings.Repeat(row+", ", rows-1) + row
 }
 
 // Written returns how many rows this process has written, those of transactions that were undone included: for measuring.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"foyer"
+	"foyer/store/storetest"
 	"foyer/vault"
 )
 
@@ -118,6 +119,7 @@ func TestR18_FailureWritesNothing(t *testing.T) {
 
 // TestUpdate_StartsOverWhereTheBookChanged holds that what was planned on an older book is not written.
 func TestUpdate_StartsOverWhereTheBookChanged(t *testing.T) {
+	storetest.SQLiteOnly(t)
 	s := openTest(t)
 	org := newOrg(t, s)
 	calls := 0
@@ -168,7 +170,7 @@ func TestLookupKey_DoesNotWaitForSyncs(t *testing.T) {
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			err := s.snapshot(context.Background(), "wait", func(*txn) error {
+			err := s.snapshot(context.Background(), "", "wait", func(*txn) error {
 				waiting <- struct{}{}
 				<-release
 				return nil

@@ -53,7 +53,7 @@ func (s *Store) watch(ctx context.Context, caller foyer.Caller, doing string, w 
 		return err
 	}
 	turned := map[foyer.OrgID]bool{}
-	err := s.snapshot(ctx, doing, func(t *txn) error {
+	err := s.snapshot(ctx, everyOrg, doing, func(t *txn) error {
 		return w.turns(t, "", s.clock(), func(p place, _ func(foyer.Org) foyer.Alert, _ foyer.Alert) error {
 			turned[p.org] = true
 			return nil
@@ -63,7 +63,7 @@ func (s *Store) watch(ctx context.Context, caller foyer.Caller, doing string, w 
 		if ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
-		err = errors.Join(err, s.transact(ctx, doing, func(t *txn) error { return w.turn(t, org, s.clock()) }))
+		err = errors.Join(err, s.transact(ctx, org, doing, func(t *txn) error { return w.turn(t, org, s.clock()) }))
 	}
 	return err
 }
@@ -228,7 +228,7 @@ func endedKeys(_ *txn, _ foyer.OrgID, open map[place]foyer.Alert, now time.Time)
 // NoteEndedKey notes that somebody who knows its secret of that number, or has a token got with it, used a key after its end, or the secret after its own (R27). What is
 // there and lives, or is not there, is passed over. It takes no caller: it is about who did not become one.
 func (s *Store) NoteEndedKey(ctx context.Context, org foyer.OrgID, id foyer.KeyID, secret int) error {
-	return s.transact(ctx, "note the use of an ended key", func(t *txn) error {
+	return s.transact(ctx, org, "note the use of an ended key", func(t *txn) error {
 		k, err := readKey(t, org, id)
 		if foyer.KindOf(err) == foyer.NotFound || err == nil && k.LiveSecret(secret, t.now) {
 			return nil
@@ -246,7 +246,7 @@ func (s *Store) NoteEndedKey(ctx context.Context, org foyer.OrgID, id foyer.KeyI
 
 // NoteLeakedKey notes that a right secret of a key was sent in a URL, where logs and proxies keep it. It takes no caller: whoever did so did not become one.
 func (s *Store) NoteLeakedKey(ctx context.Context, org foyer.OrgID, id foyer.KeyID) error {
-	return s.transact(ctx, "note the leak of a key", func(t *txn) error {
+	return s.transact(ctx, org, "note the leak of a key", func(t *txn) error {
 		k, err := readKey(t, org, id)
 		if err != nil || !k.Live(t.now) {
 			return err

@@ -1,20 +1,19 @@
 package store_test
 
 import (
-	"bytes"
 	"database/sql"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
-	_ "modernc.org/sqlite"
-
 	"foyer"
 	"foyer/foyertest"
 	"foyer/reconcile"
 	"foyer/store"
+	"foyer/store/storetest"
 )
 
 // world is an installation with something in it of everything that can be acted on: Acme has people, a contact, somebody who was erased, a held run (R-3), a key that has ended, and alerts; Other is another
@@ -89,8 +88,7 @@ func (w *world) callers() map[string]foyer.Caller {
 // open opens the database beside the store.
 func (w *world) open() *sql.DB {
 	w.t.Helper()
-	db, err := sql.Open("sqlite", w.Dir+"/foyer.db")
-	w.must(err)
+	db := storetest.Open(w.t, w.Dir)
 	w.t.Cleanup(func() { db.Close() })
 	return db
 }
@@ -98,36 +96,14 @@ func (w *world) open() *sql.DB {
 // state returns all that is in the database, but for what is to be left out.
 func (w *world) state(but ...string) string {
 	w.t.Helper()
-	db := w.open()
-	defer db.Close()
+	rows := storetest.Rows(w.t, w.Dir)
 	var out strings.Builder
-	for _, table := range w.column(db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name`) {
-		if slices.Contains(but, table) {
-			continue
+	for _, table := range slices.Sorted(maps.Keys(rows)) {
+		if !slices.Contains(but, table) {
+			fmt.Fprintf(&out, "%s\n%s\n", table, strings.Join(rows[table], "\n"))
 		}
-		fmt.Fprintf(&out, "%s\n%s\n", table, strings.Join(w.column(db, `SELECT * FROM `+table), "\n"))
 	}
 	return out.String()
-}
-
-// column returns the rows of a query, each as one text.
-func (w *world) column(db *sql.DB, query string) (texts []string) {
-	w.t.Helper()
-	rows, err := db.Query(query)
-	w.must(err)
-	defer rows.Close()
-	columns, err := rows.Columns()
-	w.must(err)
-	for rows.Next() {
-		values, into := make([][]byte, len(columns)), make([]any, len(columns))
-		for i := range values {
-			into[i] = &values[i]
-		}
-		w.must(rows.Scan(into...))
-		texts = append(texts, string(bytes.Join(values, []byte("|"))))
-	}
-	w.must(rows.Err())
-	return texts
 }
 
 // audit returns the acts noted of Acme, or of an organization.

@@ -53,7 +53,7 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 		return next, false, nil
 	}
 	batches, stop := make(chan *batch, 2), make(chan struct{})
-	go encode(org, d.Run.ID, d.Writes, batches, stop)
+	go encode(t.dialect, org, d.Run.ID, d.Writes, batches, stop)
 	w := writers{t: t, org: org, claims: map[foyer.SourceID]*claimWriter{}}
 	for b := range batches {
 		if err == nil {
@@ -75,9 +75,9 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 
 // encode encodes writes and sends them until there are no more, or nobody wants any. It closes batches in the end. A panic on the way fails
 // the delta, not the process, which serves other organizations too.
-func encode(org foyer.OrgID, run foyer.RunID, writes iter.Seq2[*Write, error], batches chan<- *batch, stop <-chan struct{}) {
+func encode(d dialect, org foyer.OrgID, run foyer.RunID, writes iter.Seq2[*Write, error], batches chan<- *batch, stop <-chan struct{}) {
 	defer close(batches)
-	entries, changes := entryEncoder{org: org}, changeEncoder{org: org, run: run}
+	entries, changes := entryEncoder{org: org, dialect: d}, changeEncoder{org: org, run: run, dialect: d}
 	out, count := &batch{}, 0
 	send := func() bool {
 		select {
@@ -107,6 +107,7 @@ func encode(org foyer.OrgID, run foyer.RunID, writes iter.Seq2[*Write, error], b
 	}
 	entries.flush(out)
 	changes.flush(out)
+	changes.send(out)
 	send()
 }
 
@@ -127,7 +128,7 @@ func (b *batch) put(org foyer.OrgID, write *Write, entries *entryEncoder, change
 		b.ids = append(b.ids, idItem{write.ID, id})
 	}
 	if write.Remove {
-		b.statements = append(b.statements, statement{`DELETE FROM entry WHERE org = $1 AND id = $2`, []any{org, write.ID}})
+		entries.remove(write.ID, b)
 	} else if write.Entry != nil {
 		entries.put(write.Entry, write.New, b)
 	}
@@ -177,7 +178,7 @@ func (w *writers) putClaim(entry foyer.EntryID, c *ClaimWrite) error {
 // finish writes what waited for the end.
 func (w *writers) finish() error {
 	for _, claims := range w.claims {
-		if err := claims.flush(); err != nil {
+		if err := claims.finish(); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,188 @@
+package store
+
+import (
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// dialect is what differs between the databases in what a transaction says to them. The statements themselves are the same, but for those of many rows.
+type dialect int
+
+const (
+	sqliteDialect dialect = iota
+	postgresDialect
+)
+
+// snapshot returns the options of a transaction that reads one consistent state.
+func (d dialect) snapshot() *sql.TxOptions {
+	if d == postgresDialect {
+		return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
+	}
+	return &sql.TxOptions{ReadOnly: true}
+}
+
+// begin says to PostgreSQL whose rows the transaction is about, and takes the row of the book where it is to change it (R19). Both end with the transaction, so
+// that they hold through a pooler which gives each transaction another connection. SQLite has one writer and one reader of its file.
+func (d dialect) begin(t *txn, about scope) error {
+	if d != postgresDialect {
+		return nil
+	}
+	org := strings.ReplaceAll(string(about.org), "'", "''")
+	say := fmt.Sprintf("SET LOCAL foyer.org = '%s'; SET LOCAL lock_timeout = %d;", org, busyTimeout.Milliseconds())
+	if about.book {
+		// Whatever the database is set to, what is answered for is on disk (R18).
+		say += " SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';"
+		say += fmt.Sprintf(" SELECT 1 FROM book WHERE org = '%s' FOR UPDATE;", org)
+	}
+	_, err := t.tx.ExecContext(t.ctx, say) // in one go, since it has no parameters
+	return err
+}
+
+// gone tells whether a connection to PostgreSQL was lost.
+func (d dialect) gone(conn *sql.Conn) (gone bool) {
+	if d != postgresDialect {
+		return false
+	}
+	err := conn.Raw(func(driver any) error {
+		c, ok := driver.(*stdlib.Conn)
+		gone = ok && c.Conn().IsClosed()
+		return nil
+	})
+	return gone || err != nil
+}
+
+// locked is put behind a SELECT of rows that are changed afterwards.
+func (d dialect) locked() string {
+	if d == postgresDialect {
+		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// size is how many rows a statement takes: few on SQLite, which lies in this process, many on PostgreSQL, to which it is a way.
+func (d dialect) size(sqlite, postgres int) int {
+	if d == postgresDialect {
+		return postgres
+	}
+	return sqlite
+}
+
+// rows returns the text of many rows of values, "VALUES (…), (…)" or a SELECT, for args, which are whole rows of so many columns, and the parameters for it. texts may be nil.
+func (d dialect) rows(texts *rowTexts, args []any, columns int) (text string, params []any) {
+	switch {
+	case d == postgresDialect:
+		return unnest(args, columns)
+	case texts != nil:
+		text, params = texts.of(args, columns)
+		return "VALUES " + text, params
+	}
+	return "VALUES " + values(len(args)/columns, columns), args
+}
+
+// anyOf returns the text of a condition that a column is one of a list's values, and the parameters for it.
+func anyOf[T ~string | ~int64](d dialect, column string, list []T) (text string, params []any) {
+	if d == postgresDialect {
+		rows := make([]any, len(list))
+		for i, v := range list {
+			rows[i] = plain(v)
+		}
+		return column + " = ANY(?)", []any{columnOf(rows, 0, 1)}
+	}
+	for _, v := range list {
+		params = append(params, v)
+	}
+	return column + " IN " + values(1, len(list)), params
+}
+
+// unnest returns rows as a SELECT of one array for each column, which PostgreSQL reads faster than as many parameters.
+func unnest(args []any, columns int) (text string, params []any) {
+	casts := make([]string, columns)
+	for c := range columns {
+		array := columnOf(args, c, columns)
+		casts[c] = "?::bigint[]"
+		switch array.(type) {
+		case []string:
+			casts[c] = "?::text[]"
+		case [][]byte:
+			casts[c] = "?::bytea[]"
+		}
+		params = append(params, array)
+	}
+	return "SELECT * FROM unnest(" + strings.Join(casts, ", ") + ")", params
+}
+
+// columnOf returns the values of a column as a slice of their type.
+func columnOf(args []any, column, columns int) any {
+	switch plain(args[column]).(type) {
+	case string:
+		return collect[string](args, column, columns)
+	case []byte:
+		return collect[[]byte](args, column, columns)
+	}
+	return collect[int64](args, column, columns)
+}
+
+func collect[T any](args []any, column, columns int) []T {
+	list := make([]T, 0, len(args)/columns)
+	for i := column; i < len(args); i += columns {
+		v, ok := args[i].(T)
+		if !ok {
+			v = plain(args[i]).(T)
+		}
+		list = append(list, v)
+	}
+	return list
+}
+
+// plain returns a parameter as one of the types that a database has: text, integer, bytes.
+func plain(v any) any {
+	switch v.(type) {
+	case string, int64, []byte, []string, []int64, [][]byte:
+		return v
+	case time.Time:
+		panic("times are stored as milliseconds")
+	}
+	p, err := driver.DefaultParameterConverter.ConvertValue(v)
+	if err != nil {
+		panic(fmt.Sprintf("a parameter of type %T: %v", v, err))
+	}
+	if truth, ok := p.(bool); ok {
+		return flag(truth)
+	}
+	return p
+}
+
+// numbered are statements with "?" in them, as PostgreSQL wants them. They are few: what has many rows has arrays there.
+var numbered sync.Map
+
+// text returns a statement as the database wants it.
+func (d dialect) text(query string) string {
+	if d != postgresDialect || !strings.Contains(query, "?") {
+		return query
+	}
+	if known, ok := numbered.Load(query); ok {
+		return known.(string)
+	}
+	var b strings.Builder
+	for n, part := range strings.Split(query, "?") {
+		if n > 0 {
+			fmt.Fprintf(&b, "$%d", n)
+		}
+		b.WriteString(part)
+	}
+	numbered.Store(query, b.String())
+	return b.String()
+}
+
+// values returns the text "(?, ?), (?, ?)" for so many rows and columns. The parameters have no numbers: the driver of SQLite looks each number up
+// among all, which for a thousand of them takes longer than the insert.
+func values(rows, columns int) string {
+	row := "(" + strings.Repeat("?, ", columns-1) + "?)"
+	return strings.Repeat(row+", ", rows-1) + row
+}
