@@ -15,6 +15,9 @@ func (s *Store) Backup(ctx context.Context, caller foyer.Caller, path string) er
 	if err := caller.May(foyer.Operate, ""); err != nil {
 		return err
 	}
+	if s.dialect != sqliteDialect {
+		return foyer.Errorf(foyer.Invalid, "this copies SQLite's file; of PostgreSQL take copies with pg_dump or pg_basebackup, and of keys/ besides: docs/scale.md")
+	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return foyer.Errorf(foyer.Conflict, "%s exists; give another name", path)

@@ -32,6 +32,7 @@ type demoCmd struct {
 // Run shows the main job on a real server, and keeps it running.
 func (c *demoCmd) Run(a *app) error {
 	a.log = slog.New(slog.NewTextHandler(a.errOut, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	a.cli.Database = "" // the demonstration is one of one machine
 	if a.cli.Data == "" {
 		dir, err := os.MkdirTemp("", "foyer-demo-")
 		if err != nil {

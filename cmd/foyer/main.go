@@ -28,8 +28,9 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Data string `help:"Folder of the database, certificates and keys; foyer-data unless given, for the demo a temporary one." env:"FOYER_DATA" placeholder:"DIR"`
-	JSON bool   `help:"Print one JSON document instead of text." name:"json" env:"FOYER_JSON"`
+	Data     string `help:"Folder of the database, certificates and keys; foyer-data unless given, for the demo a temporary one." env:"FOYER_DATA" placeholder:"DIR"`
+	Database string `help:"Database of PostgreSQL, which many servers share; SQLite in the data folder unless given. The password may be in PGPASSFILE or PGPASSWORD." env:"FOYER_DATABASE" placeholder:"postgres://USER@HOST/NAME"`
+	JSON     bool   `help:"Print one JSON document instead of text." name:"json" env:"FOYER_JSON"`
 
 	Demo    demoCmd    `cmd:"" help:"Show it: start a server, send the sample file as a customer's script does, print the replies."`
 	Serve   serveCmd   `cmd:"" help:"Run the server."`
@@ -43,6 +44,8 @@ type cli struct {
 	Vault   vaultCmd   `cmd:"" help:"The keys under which is encrypted what held runs keep."`
 	Audit   auditCmd   `cmd:"" help:"The audit: who did what, from where, and that nobody altered it."`
 	Alert   alertCmd   `cmd:"" help:"Alerts: what somebody should look at."`
+	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to date; each server does so too when it starts, where its role may."`
+	Copy    copyCmd    `cmd:"" help:"Move an installation from its data folder to PostgreSQL."`
 	Backup  backupCmd  `cmd:"" help:"Copy the database, also while the server runs."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 	Bench   benchCmd   `cmd:"" hidden:"" help:"Measure syncs beside the sqlite3 command."`
@@ -122,34 +125,42 @@ func (a *app) fail(err error) int {
 
 // open opens the data folder for a command. A folder without an installation is an error, so that a slip of the keyboard makes none.
 func (a *app) open() (*opened, error) {
-	if a.cli.Data == "" {
-		a.cli.Data = "foyer-data"
-	}
-	if _, err := os.Stat(filepath.Join(a.cli.Data, "foyer.db")); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no installation in %s; give --data DIR, or make one: foyer org create NAME", a.cli.Data)
+	if a.cli.Database == "" {
+		if err := a.installed(); err != nil {
+			return nil, err
+		}
 	}
 	return a.openOrMake()
 }
 
-// openOrMake is open for the commands that begin: it makes what is missing.
-func (a *app) openOrMake() (*opened, error) {
+// data returns the data folder.
+func (a *app) data() string {
 	if a.cli.Data == "" {
 		a.cli.Data = "foyer-data"
 	}
+	return a.cli.Data
+}
+
+// installed returns an error where the data folder has no installation.
+func (a *app) installed() error {
+	if _, err := os.Stat(filepath.Join(a.data(), "foyer.db")); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("there is no installation in %s; give --data DIR or --database URL, or make one: foyer org create NAME", a.data())
+	}
+	return nil
+}
+
+// openOrMake is open for the commands that begin: it makes what is missing.
+func (a *app) openOrMake() (*opened, error) {
 	v, err := a.openVault()
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Open(a.ctx, store.Config{Dir: a.cli.Data, Vault: v})
-	if err != nil {
-		return nil, err
-	}
-	return &opened{Store: s, vault: v, authority: oauth.New(s, v, a.log), operator: foyer.Operator(operatorName())}, nil
+	return a.openStore(a.ctx, v)
 }
 
 // openVault takes the pepper and the keys at rest from FOYER_PEPPER and FOYER_AT_REST, else from the data folder.
 func (a *app) openVault() (*vault.Vault, error) {
-	return vault.Open(vault.Config{Dir: a.cli.Data, Pepper: os.Getenv("FOYER_PEPPER"), AtRest: os.Getenv("FOYER_AT_REST")})
+	return vault.Open(vault.Config{Dir: a.data(), Pepper: os.Getenv("FOYER_PEPPER"), AtRest: os.Getenv("FOYER_AT_REST")})
 }
 
 // operatorName is who works at the command line, for the log of what was done.

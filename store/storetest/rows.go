@@ -33,14 +33,14 @@ func Rows(t testing.TB, dir string) map[string][]string {
 		tables, order = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`, " AS t ORDER BY t"
 	}
 	all := map[string][]string{}
-	for _, table := range texts(t, db, tables) {
-		all[table] = texts(t, db, `SELECT * FROM `+table+order)
+	for _, table := range Texts(t, db, tables) {
+		all[table] = Texts(t, db, `SELECT * FROM `+table+order)
 	}
 	return all
 }
 
-// texts returns the rows of a query, each as one text.
-func texts(t testing.TB, db *sql.DB, query string) (all []string) {
+// Texts returns the rows of a query, each as one text.
+func Texts(t testing.TB, db *sql.DB, query string) (all []string) {
 	t.Helper()
 	rows, err := db.Query(query)
 	if err != nil {

@@ -184,3 +184,25 @@ func named(address, database string) string {
 	u.Path = "/" + database
 	return u.String()
 }
+
+// Empty makes a database of PostgreSQL without a schema and returns its address; it goes with the test.
+func Empty(t testing.TB) string {
+	t.Helper()
+	name := randomName()
+	if err := ask(server.url, `CREATE DATABASE `+name); err != nil {
+		t.Fatalf("make a database for the test: %v", err)
+	}
+	t.Cleanup(func() { drop(t, "", name) })
+	return named(server.url, name)
+}
+
+// As returns an address for another role.
+func As(t testing.TB, address, role string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u.User = url.User(role)
+	return u.String()
+}

@@ -1,0 +1,392 @@
+package store_test
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"foyer"
+	"foyer/foyertest"
+	"foyer/store"
+	"foyer/store/storetest"
+	"foyer/vault"
+)
+
+// onPostgres tells whether a test that is about PostgreSQL is to go on.
+func onPostgres() bool { return storetest.OnPostgres() }
+
+func ask(t *testing.T, address string, statements ...string) {
+	t.Helper()
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range statements {
+		if _, err := db.Exec(statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+func config(t *testing.T, address string) store.Config {
+	t.Helper()
+	v, err := vault.Open(vault.Config{Pepper: strings.Repeat("00", vault.PepperSize), AtRest: "1:" + strings.Repeat("00", 32)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store.Config{Database: address, Vault: v}
+}
+
+// TestPostgres_KeysBeginWithTheOrganization holds that the tables can be spread over machines by organization: all keys and indexes begin with it, no key
+// of one refers to another table, and there is no sequence and no trigger.
+func TestPostgres_KeysBeginWithTheOrganization(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	w := startWorld(t)
+	db := w.open()
+	const q = `SELECT c.relname || ' ' || ic.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class ic ON ic.oid = i.indexrelid
+		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+		WHERE c.relnamespace = current_schema()::regnamespace AND c.relname NOT IN ('meta', 'org', 'goose_db_version') AND a.attname <> 'org'`
+	const others = `SELECT conname FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace
+		UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
+		UNION ALL SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = current_schema()::regnamespace AND relname <> 'goose_db_version_id_seq'`
+	for _, query := range []string{q, others} {
+		if found := storetest.Texts(t, db, query); len(found) > 0 {
+			t.Errorf("these do not keep to one organization: %q", found)
+		}
+	}
+	distributed := w.Store.Distribution(t)
+	for _, table := range storetest.Texts(t, db, `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`) {
+		named := slices.ContainsFunc(distributed, func(statement string) bool { return strings.Contains(statement, "_table('"+table+"'") })
+		if named == (table == "goose_db_version") {
+			t.Errorf("%s: spread %v", table, named)
+		}
+	}
+}
+
+// TestPostgres_BothSchemasAreTheSame holds that each table has the same columns on both databases.
+func TestPostgres_BothSchemasAreTheSame(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	w := startWorld(t)
+	dir := t.TempDir()
+	c := config(t, "")
+	c.Dir = dir
+	s, err := store.Open(t.Context(), c)
+	w.must(err)
+	w.must(s.Close())
+	db, err := sql.Open("sqlite", filepath.Join(dir, "foyer.db"))
+	w.must(err)
+	defer db.Close()
+	const here = `SELECT table_name || ' ' || column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name <> 'goose_db_version' ORDER BY 1`
+	const there = `SELECT m.name || ' ' || c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT IN ('goose_db_version', 'sqlite_sequence') ORDER BY 1`
+	postgres, sqlite := storetest.Texts(t, w.open(), here), storetest.Texts(t, db, there)
+	slices.Sort(postgres)
+	slices.Sort(sqlite)
+	if !slices.Equal(postgres, sqlite) {
+		t.Errorf("PostgreSQL has\n%s\nSQLite has\n%s", strings.Join(postgres, "\n"), strings.Join(sqlite, "\n"))
+	}
+}
+
+// TestPostgres_TheWallHidesOtherOrganizations takes the filter by organization out of every statement: still nobody sees anything of another one.
+func TestPostgres_TheWallHidesOtherOrganizations(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	w := startWorld(t)
+	seen := func(org foyer.OrgID) string {
+		var b strings.Builder
+		ctx, c := t.Context(), w.Operator
+		w.must(w.Store.Entries(ctx, c, org, func(e *foyer.Entry) error { fmt.Fprintln(&b, *e); return nil }))
+		w.must(w.Store.Audit(ctx, c, org, func(a *foyer.Audit) error { fmt.Fprintln(&b, *a); return nil }))
+		for name, list := range map[string]func() (any, error){
+			"runs": func() (any, error) { return w.Store.Runs(ctx, c, org, 0, true) }, "keys": func() (any, error) { return w.Store.Keys(ctx, c, org) },
+			"sites": func() (any, error) { return w.Store.Sites(ctx, c, org) }, "sources": func() (any, error) { return w.Store.Sources(ctx, c, org) },
+			"alerts": func() (any, error) { return w.Store.Alerts(ctx, c, org, true) }, "contacts": func() (any, error) { return w.Store.Contacts(ctx, c, org) },
+		} {
+			all, err := list()
+			w.must(err)
+			fmt.Fprintf(&b, "%s %v\n", name, all)
+		}
+		lines := strings.Split(b.String(), "\n")
+		slices.Sort(lines)
+		return strings.Join(lines, "\n")
+	}
+	hidden := func(org foyer.OrgID) bool {
+		_, err := w.Store.LookupKey(t.Context(), org, foyer.KeyID(w.Script.ClientID))
+		return foyer.KindOf(err) == foyer.NotFound
+	}
+	other := seen(w.other.ID)
+	if !strings.Contains(other, "Montréal") || strings.Contains(other, "p1@test.com") {
+		t.Fatalf("the other organization is %s", other)
+	}
+	store.Unfiltered(t)
+	if now := seen(w.other.ID); now != other {
+		t.Errorf("without the filter another is seen:\n%s\nwant\n%s", now, other)
+	}
+	if !hidden(w.other.ID) || hidden(w.Org.ID) {
+		t.Error("another's key is found")
+	}
+}
+
+// TestPostgres_TheWall tries each table of the database by itself.
+func TestPostgres_TheWall(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	w := startWorld(t)
+	db := w.open()
+	ctx := t.Context()
+	for _, table := range storetest.Texts(t, db, `SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename NOT IN ('meta', 'goose_db_version')`) {
+		column := map[bool]string{true: "id", false: "org"}[table == "org"]
+		for _, about := range []string{"", "nobody", string(w.other.ID), "*"} {
+			tx, err := db.BeginTx(ctx, nil)
+			w.must(err)
+			_, err = tx.Exec(`SET LOCAL foyer.org = '` + about + `'`)
+			w.must(err)
+			var foreign int
+			w.must(tx.QueryRow(`SELECT COUNT(*) FROM `+table+` WHERE `+column+` <> $1`, about).Scan(&foreign))
+			if foreign > 0 && about != "*" {
+				t.Errorf("%s about %q: %d rows of others are seen", table, about, foreign)
+			}
+			for _, statement := range []string{`DELETE FROM ` + table + ` WHERE ` + column + ` = $1`, `UPDATE ` + table + ` SET ` + column + ` = ` + column + ` WHERE ` + column + ` = $1`} {
+				result, err := tx.Exec(statement, w.Org.ID)
+				w.must(err)
+				if n, err := result.RowsAffected(); err != nil || n > 0 {
+					t.Errorf("%s about %q: %d rows of Acme, %v", statement, about, n, err)
+				}
+			}
+			_, err = tx.Exec(`INSERT INTO book (org, version, settings, next_entry, next_site, next_source) VALUES ('zzzzzz', 1, 1, 1, 1, 1)`)
+			if code, ok := errors.AsType[*pgconn.PgError](err); !ok || code.Code != "42501" {
+				t.Errorf("about %q a row of another can be inserted: %v", about, err)
+			}
+			tx.Rollback()
+		}
+	}
+}
+
+func TestPostgres_RolesThatBypassTheWallAreRefused(t *testing.T) {
+	if !onPostgres() || os.Getenv("FOYER_TEST_DATABASE") != "" {
+		return // of a server that is there already nobody gives us such a role
+	}
+	address := storetest.As(t, storetest.Empty(t), "postgres")
+	_, err := store.Open(t.Context(), config(t, address))
+	if foyer.KindOf(err) != foyer.Forbidden || !strings.Contains(err.Error(), "foyer migrate --app-role") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+func TestPostgres_ATableWithoutTheWallIsRefused(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	for _, statement := range []string{`ALTER TABLE entry NO FORCE ROW LEVEL SECURITY`, `ALTER TABLE run DISABLE ROW LEVEL SECURITY`, `CREATE TABLE extra (org TEXT)`} {
+		dir := t.TempDir()
+		foyertest.OpenStore(t, dir, nil)
+		address := storetest.Database(t, dir)
+		ask(t, address, statement)
+		_, err := store.Open(t.Context(), config(t, address))
+		if foyer.KindOf(err) != foyer.Forbidden || !strings.Contains(err.Error(), "row-level security is off for") {
+			t.Errorf("%s: the error is %v", statement, err)
+		}
+	}
+}
+
+// TestPostgres_AppRole holds that servers can run as a role that owns nothing, and that it can change neither the audit nor the schema.
+func TestPostgres_AppRole(t *testing.T) {
+	if !onPostgres() || os.Getenv("FOYER_TEST_DATABASE") != "" {
+		return // there we may make no roles
+	}
+	owner := storetest.Empty(t)
+	superuser := storetest.As(t, owner, "postgres")
+	const role = "foyer_test_app"
+	app := storetest.As(t, owner, role)
+	schema, err := store.Migrate(t.Context(), store.Config{Database: superuser}, role)
+	if err != nil || !schema.Made || len(schema.Applied) == 0 {
+		t.Fatalf("%+v, %v", schema, err)
+	}
+	t.Cleanup(func() { ask(t, superuser, `DROP OWNED BY `+role, `DROP ROLE `+role) })
+	s, err := store.Open(t.Context(), config(t, app))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	org, err := s.CreateOrg(t.Context(), foyer.Operator("op"), "Acme", "CA")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.CreateSite(t.Context(), foyer.Operator("op"), org.ID, foyer.Site{Name: "Toronto"}); err != nil {
+		t.Error(err)
+	}
+	db, err := sql.Open("pgx", app+"&foyer.org="+string(org.ID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	for _, statement := range []string{`UPDATE audit SET actor = 'eve'`, `DELETE FROM audit`, `TRUNCATE audit`, `ALTER TABLE entry DISABLE ROW LEVEL SECURITY`, `CREATE TABLE more (org TEXT)`, `DELETE FROM goose_db_version`} {
+		if _, err := db.Exec(statement); err == nil {
+			t.Errorf("the role may %s", statement)
+		}
+	}
+	if again, err := store.Migrate(t.Context(), store.Config{Database: superuser}, role); err != nil || again.Made || len(again.Applied) > 0 {
+		t.Errorf("again: %+v, %v", again, err)
+	}
+	if _, err := store.Migrate(t.Context(), store.Config{Database: superuser}, "postgres"); foyer.KindOf(err) != foyer.Invalid {
+		t.Errorf("a superuser as the role: %v", err)
+	}
+	ask(t, superuser, `DELETE FROM goose_db_version WHERE version_id = 4`) // as if a newer program came
+	if _, err := store.Open(t.Context(), config(t, app)); foyer.KindOf(err) != foyer.Forbidden || !strings.Contains(err.Error(), "foyer migrate") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// TestMigrate_ManyAtOnce holds that migrations run once however many nodes start.
+func TestMigrate_ManyAtOnce(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	address := storetest.Empty(t)
+	if schema, err := store.CheckSchema(t.Context(), store.Config{Database: address}); err != nil || len(schema.Pending) == 0 {
+		t.Fatalf("%+v, %v", schema, err)
+	}
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			s, err := store.Open(context.Background(), config(t, address))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			s.Close()
+		})
+	}
+	all.Wait()
+	schema, err := store.CheckSchema(t.Context(), store.Config{Database: address})
+	if err != nil || len(schema.Pending) > 0 || schema.Version < 4 {
+		t.Errorf("%+v, %v", schema, err)
+	}
+	db, err := sql.Open("pgx", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var twice int
+	if err := db.QueryRow(`SELECT COUNT(*) - COUNT(DISTINCT version_id) FROM goose_db_version`).Scan(&twice); err != nil || twice != 0 {
+		t.Errorf("%d migrations are noted twice, %v", twice, err)
+	}
+}
+
+// TestMigrate_AnOlderNodeWorksOnANewerSchema holds that nodes can be replaced one by one: what a migration adds disturbs no program that does not know it.
+func TestMigrate_AnOlderNodeWorksOnANewerSchema(t *testing.T) {
+	w := startWorld(t)
+	db := w.open()
+	for _, statement := range []string{`ALTER TABLE entry ADD COLUMN later TEXT NOT NULL DEFAULT ''`, `ALTER TABLE run ADD COLUMN later BIGINT NOT NULL DEFAULT 0`,
+		`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, ` + map[bool]string{true: "true", false: "1"}[onPostgres()] + `)`} {
+		_, err := db.Exec(statement)
+		w.must(err)
+	}
+	s, _ := foyertest.OpenStore(t, w.Dir, w.Clock.Now) // another one starts
+	if _, err := s.CreateSite(t.Context(), w.Operator, w.Org.ID, foyer.Site{Name: "Ottawa"}); err != nil {
+		t.Error(err)
+	}
+	if reply := w.Upload(t, people(18)); reply.Status != 200 {
+		t.Errorf("%d %s", reply.Status, reply.Body)
+	}
+}
+
+// TestCopy_MovesAnInstallation copies a world with something of everything from a data folder, and goes on with the copy.
+func TestCopy_MovesAnInstallation(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	c := config(t, "")
+	c.Dir = t.TempDir()
+	from, err := store.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	fill(t, from)
+	c.Database = storetest.Database(t, t.TempDir())
+	to, err := store.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	operator := foyer.Operator("op")
+	for _, before := range []bool{false, true} {
+		orgs := 0
+		err := store.Copy(t.Context(), operator, from, to, func(done store.Copied) {
+			if orgs++; done.Before != before || done.Rows < 5 {
+				t.Errorf("%+v", done)
+			}
+		})
+		if err != nil || orgs != 2 {
+			t.Fatalf("%d organizations, %v", orgs, err)
+		}
+	}
+	orgs, err := to.Orgs(t.Context(), operator)
+	if err != nil || len(orgs) != 2 {
+		t.Fatalf("%v, %v", orgs, err)
+	}
+	for _, org := range orgs {
+		if _, err := to.VerifyAudit(t.Context(), operator, org.ID); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := to.CreateSite(t.Context(), operator, orgs[0].ID, foyer.Site{Name: "Only in the copy"}); err != nil {
+		t.Fatal(err)
+	}
+	err = store.Copy(t.Context(), operator, from, to, func(store.Copied) {})
+	if foyer.KindOf(err) != foyer.Conflict {
+		t.Errorf("a copy that went on is taken for the original: %v", err)
+	}
+}
+
+// fill makes two organizations with sites, a key, a contact and entries.
+func fill(t *testing.T, s *store.Store) {
+	t.Helper()
+	operator := foyer.Operator("op")
+	for _, name := range []string{"Acme", "Élan"} {
+		org, err := s.CreateOrg(t.Context(), operator, name, "CA")
+		if err == nil {
+			_, err = s.CreateSite(t.Context(), operator, org.ID, foyer.Site{Name: "Montréal", Aliases: []string{"MTL"}})
+		}
+		if err == nil {
+			_, _, err = s.CreateKey(t.Context(), operator, org.ID, store.NewKey{ID: "fk_x", SecretMAC: []byte{0, 1, 255}, Scopes: foyer.ScopeSync})
+		}
+		if err == nil {
+			_, err = s.AddContact(t.Context(), operator, org.ID, foyer.Contact{Email: "it@acme.example"})
+		}
+		if err == nil {
+			err = s.Update(t.Context(), operator, store.Act{Org: org.ID, Right: foyer.EditBook}, func(b *store.Book) (*store.Delta, error) {
+				return &store.Delta{Run: &foyer.Run{Kind: foyer.Edit, Status: foyer.Applied}, Writes: func(yield func(*store.Write, error) bool) {
+					for i := range foyer.EntryID(3000) {
+						e := &foyer.Entry{ID: i + 1, Enabled: true, Notes: "note é"}
+						e.Values[foyer.Email] = fmt.Sprintf("p%d@x.ca", i)
+						w := &store.Write{ID: e.ID, Entry: e, New: true, Key: e.Values[foyer.Email], Change: &foyer.Change{Entry: e.ID, Added: true},
+							Claims: []store.ClaimWrite{{Source: 1, Claim: &foyer.Claim{Hash: foyer.Hash{byte(i), 1}}}}}
+						if !yield(w, nil) {
+							return
+						}
+					}
+				}}, nil
+			})
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
