@@ -34,7 +34,9 @@ func (d dialect) begin(t *txn, about scope) error {
 		return nil
 	}
 	org := strings.ReplaceAll(string(about.org), "'", "''")
-	say := fmt.Sprintf("SET LOCAL foyer.org = '%s'; SET LOCAL lock_timeout = %d;", org, busyTimeout.Milliseconds())
+	say := fmt.Sprintf("SET LOCAL foyer.org = '%s'; SET LOCAL lock_timeout = %d; ", org, busyTimeout.Milliseconds())
+	// Every statement finds its rows by a key. For some thousand of them the planner would rather read all organizations' rows.
+	say += "SET LOCAL enable_seqscan = off; SET LOCAL jit = off;"
 	if about.book {
 		// Whatever the database is set to, what is answered for is on disk (R18).
 		say += " SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';"
@@ -100,21 +102,47 @@ func anyOf[T ~string | ~int64](d dialect, column string, list []T) (text string,
 	return column + " IN " + values(1, len(list)), params
 }
 
-// unnest returns rows as a SELECT of one array for each column, which PostgreSQL reads faster than as many parameters.
+// unnest returns rows as a SELECT of one array for each column, which PostgreSQL reads faster than as many parameters. What is the same in all rows, as most of what one file brought is,
+// is said once.
 func unnest(args []any, columns int) (text string, params []any) {
-	casts := make([]string, columns)
+	var list, arrays, names []string
+	var few []any
 	for c := range columns {
-		array := columnOf(args, c, columns)
-		casts[c] = "?::bigint[]"
-		switch array.(type) {
-		case []string:
-			casts[c] = "?::text[]"
-		case [][]byte:
-			casts[c] = "?::bytea[]"
+		cast := "bigint"
+		switch plain(args[c]).(type) {
+		case string:
+			cast = "text"
+		case []byte:
+			cast = "bytea"
 		}
-		params = append(params, array)
+		if same(args, c, columns) {
+			list, params = append(list, "?::"+cast), append(params, args[c])
+			continue
+		}
+		name := fmt.Sprint("c", c)
+		list, names = append(list, name), append(names, name)
+		arrays, few = append(arrays, "?::"+cast+"[]"), append(few, columnOf(args, c, columns))
 	}
-	return "SELECT * FROM unnest(" + strings.Join(casts, ", ") + ")", params
+	text = "SELECT " + strings.Join(list, ", ")
+	if len(names) > 0 {
+		text += " FROM unnest(" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(names, ", ") + ")"
+	} else if len(args) > columns {
+		text += fmt.Sprintf(" FROM generate_series(1, %d)", len(args)/columns)
+	}
+	return text, append(params, few...)
+}
+
+// same tells whether a column says the same in all rows. Bytes are taken to differ.
+func same(args []any, column, columns int) bool {
+	if _, ok := args[column].([]byte); ok {
+		return len(args) == columns
+	}
+	for i := column + columns; i < len(args); i += columns {
+		if args[i] != args[column] {
+			return false
+		}
+	}
+	return true
 }
 
 // columnOf returns the values of a column as a slice of their type.

@@ -138,17 +138,11 @@ func (s *Store) identify(ctx context.Context, org foyer.OrgID, doing string, fn 
 
 // within runs fn in a transaction of a pool. It waits at most busyTimeout for a connection.
 func (s *Store) within(ctx context.Context, pool *sql.DB, about scope, options *sql.TxOptions, fn func(*txn) error) error {
-	wait, cancel := context.WithTimeout(ctx, busyTimeout)
-	conn, err := pool.Conn(wait)
-	cancel()
+	conn, tx, err := s.start(ctx, pool, options)
 	if err != nil {
 		return s.busy(about.doing, err)
 	}
 	defer conn.Close()
-	tx, err := conn.BeginTx(ctx, options)
-	if err != nil {
-		return s.busy(about.doing, err)
-	}
 	defer tx.Rollback()
 	t := &txn{ctx: ctx, tx: tx, now: s.clock(), dialect: s.dialect, written: &s.written, prepared: map[string]*sql.Stmt{}}
 	err = s.dialect.begin(t, about)
@@ -159,6 +153,27 @@ func (s *Store) within(ctx context.Context, pool *sql.DB, about scope, options *
 		return s.busyOn(conn, about.doing, err)
 	}
 	return s.unconfirmed(conn, about.doing, tx.Commit())
+}
+
+// start begins a transaction on a connection of a pool. A connection that died while it lay there is put away, and another one is taken: nothing was said on it yet.
+func (s *Store) start(ctx context.Context, pool *sql.DB, options *sql.TxOptions) (*sql.Conn, *sql.Tx, error) {
+	wait, cancel := context.WithTimeout(ctx, busyTimeout)
+	defer cancel()
+	for {
+		conn, err := pool.Conn(wait)
+		if err != nil {
+			return nil, nil, err
+		}
+		tx, err := conn.BeginTx(ctx, options)
+		if err == nil {
+			return conn, tx, nil
+		}
+		gone := s.dialect.gone(conn)
+		conn.Close()
+		if !gone || wait.Err() != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 // busy gives an error of the database its kind: what may succeed later is foyer.Busy, the rest stays internal and gets doing in front.

@@ -54,7 +54,7 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 	}
 	batches, stop := make(chan *batch, 2), make(chan struct{})
 	go encode(t.dialect, org, d.Run.ID, d.Writes, batches, stop)
-	w := writers{t: t, org: org, claims: map[foyer.SourceID]*claimWriter{}}
+	w := writers{t: t, org: org, claims: map[foyer.SourceID]*claimWriter{}, first: next == 1}
 	for b := range batches {
 		if err == nil {
 			if err = b.err; err == nil {
@@ -140,6 +140,7 @@ type writers struct {
 	org       foyer.OrgID
 	claims    map[foyer.SourceID]*claimWriter
 	addresses newAddresses
+	first     bool // the book was empty before
 	emails    []foyer.EmailChange
 	ids       []idItem
 }
@@ -188,7 +189,7 @@ func (w *writers) finish() error {
 	if err := changeIDs(w.t, w.org, w.ids); err != nil {
 		return err
 	}
-	return writeAddresses(w.t, w.org, &w.addresses)
+	return writeAddresses(w.t, w.org, &w.addresses, w.first)
 }
 
 // rowTexts makes the text of many rows of values where some columns say the same in all of them, as most do of what one file brought: such a

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
@@ -21,7 +19,7 @@ import (
 
 type benchCmd struct {
 	Rows    int    `help:"People in the file." default:"100000"`
-	Rival   string `help:"Folder with sqlite-schema.sql and sqlite-sync.sql: the sqlite3 command does the same work beside it." default:"bench" placeholder:"DIR"`
+	Rival   string `help:"Folder with sqlite-schema.sql and sqlite-sync.sql, psql-schema.sql and psql-sync.sql: the sqlite3 command, or psql with --database, does the same work beside it." default:"bench" placeholder:"DIR"`
 	Profile string `help:"Write a CPU profile here." placeholder:"FILE"`
 	Times   int    `help:"Rounds; each line shows the fastest and the slowest." default:"3"`
 }
@@ -35,7 +33,7 @@ type benchCase struct {
 	rows int64  // that it wrote
 }
 
-// Run measures first load, nothing changed, 1 % changed and the very same file, beside the sqlite3 command in turn.
+// Run measures first load, nothing changed, 1 % changed and the very same file, beside a script of the database's own command in turn.
 func (c *benchCmd) Run(a *app) error {
 	dir, err := os.MkdirTemp("", "foyer-bench-")
 	if err != nil {
@@ -64,11 +62,12 @@ func (c *benchCmd) Run(a *app) error {
 		{name: "nothing changed", file: "base.csv"}, {name: "the same bytes", file: "base.csv"}}
 	theirs := []*benchCase{{name: "first load", file: "base.csv"}, {name: "1 % changed", file: "changed.csv"}, {name: "1 % changed back", file: "base.csv"},
 		{name: "nothing changed", file: "base.csv"}}
-	for range c.Times {
-		if err := c.round(a, dir, ours); err != nil {
+	rival := newRival(c.Rival, a.cli.Database)
+	for number := range c.Times {
+		if err := c.round(a, dir, number, ours); err != nil {
 			return err
 		}
-		if err := c.rival(dir, theirs); err != nil {
+		if err := rival.round(dir, theirs); err != nil {
 			return err
 		}
 	}
@@ -81,7 +80,7 @@ func (c *benchCmd) Run(a *app) error {
 		}
 		rows = append(rows, row)
 	}
-	return a.table("WORK,FOYER,MEMORY ABOVE IDLE,ROWS WRITTEN,SQLITE3,RATIO", rows)
+	return a.table("WORK,FOYER,MEMORY ABOVE IDLE,ROWS WRITTEN,"+strings.ToUpper(rival.command)+",RATIO", rows)
 }
 
 func writeFile(path string, file staff.File) error {
@@ -111,15 +110,17 @@ func fastest(took []time.Duration) time.Duration {
 }
 
 // round does each kind of work once on a new book.
-func (c *benchCmd) round(a *app, dir string, cases []*benchCase) error {
-	a.cli.Data = filepath.Join(dir, "data")
-	os.RemoveAll(a.cli.Data)
+func (c *benchCmd) round(a *app, dir string, number int, cases []*benchCase) error {
+	if a.cli.Database == "" { // else the keys stay those of the database
+		a.cli.Data = filepath.Join(dir, "data")
+		os.RemoveAll(a.cli.Data)
+	}
 	o, err := a.openOrMake()
 	if err != nil {
 		return err
 	}
 	defer o.Close()
-	org, err := o.CreateOrg(a.ctx, o.operator, "Bench", "CA")
+	org, err := o.CreateOrg(a.ctx, o.operator, fmt.Sprintf("Bench %d %d", os.Getpid(), number), "CA")
 	if err != nil {
 		return err
 	}
@@ -200,43 +201,4 @@ func resident() uint64 {
 	var pages uint64
 	fmt.Sscan(strings.Fields(string(text))[1], &pages)
 	return pages * uint64(os.Getpagesize())
-}
-
-// rival lets the sqlite3 command do the same work as a good script would.
-func (c *benchCmd) rival(dir string, cases []*benchCase) error {
-	schema, err := os.ReadFile(filepath.Join(c.Rival, "sqlite-schema.sql"))
-	if err != nil {
-		return err
-	}
-	sync, err := os.ReadFile(filepath.Join(c.Rival, "sqlite-sync.sql"))
-	if err != nil {
-		return err
-	}
-	db := filepath.Join(dir, "rival.db")
-	for _, suffix := range []string{"", "-wal", "-shm"} {
-		os.Remove(db + suffix)
-	}
-	if _, err := sqlite3(db, string(schema)); err != nil {
-		return err
-	}
-	for _, work := range cases {
-		took, err := sqlite3(db, strings.ReplaceAll(string(sync), "FILE", filepath.Join(dir, work.file)))
-		if err != nil {
-			return err
-		}
-		work.took = append(work.took, took)
-	}
-	return nil
-}
-
-func sqlite3(db, script string) (time.Duration, error) {
-	command := exec.Command("sqlite3", "-bail", db)
-	command.Stdin = strings.NewReader(script)
-	errOut := &strings.Builder{}
-	command.Stderr = bufio.NewWriter(errOut)
-	start := time.Now()
-	if err := command.Run(); err != nil {
-		return 0, fmt.Errorf("sqlite3 (apt-get install sqlite3): %w: %s", err, errOut)
-	}
-	return time.Since(start), nil
 }

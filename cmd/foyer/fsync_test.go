@@ -183,8 +183,14 @@ func makeKey(t *testing.T, data string) (id, secret string) {
 	if code := run([]string{"key", "create", "--org", "acme", "--data", data, "--json"}, &out, os.Stderr); code != 0 {
 		t.Fatalf("key create exits with %d", code)
 	}
+	return keyOf(t, out.String())
+}
+
+// keyOf returns the id and the secret of a key that was printed as JSON.
+func keyOf(t *testing.T, printed string) (id, secret string) {
+	t.Helper()
 	var key keyJSON
-	check(t, json.Unmarshal([]byte(out.String()), &key))
+	check(t, json.Unmarshal([]byte(printed), &key))
 	return string(key.ClientID), key.ClientSecret
 }
 

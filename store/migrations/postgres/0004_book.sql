@@ -149,6 +149,12 @@ CREATE TABLE change_chunk (
   changes TEXT COLLATE "C" NOT NULL,
   PRIMARY KEY (org, run, first)
 );
+-- +goose StatementBegin
+DO $$ BEGIN
+  ALTER TABLE change_chunk ALTER COLUMN changes SET COMPRESSION lz4; -- twice as fast as what it has otherwise
+EXCEPTION WHEN feature_not_supported THEN NULL; -- this PostgreSQL was built without it
+END $$;
+-- +goose StatementEnd
 -- external_id: the entry that a source knows by an id (R2).
 CREATE TABLE external_id (
   org TEXT COLLATE "C" NOT NULL,
