@@ -85,17 +85,17 @@ func (c *copyCmd) Run(a *app) error {
 		orgs, rows = orgs+1, rows+done.Rows
 		how := "copied and compared"
 		if done.Before {
-			how = "was there, and is the same"
+			how = "there already, and the same"
 		}
 		if !a.cli.JSON {
-			a.printf("%s: %d rows %s", done.Org.Slug, done.Rows, how)
+			a.printf("%s: %d rows, %s", done.Org.Slug, done.Rows, how)
 		}
 	})
 	if err != nil {
 		return err
 	}
 	return a.said(map[string]any{"organizations": orgs, "rows": rows},
-		"Copied %d organizations, %d rows. From now on: foyer serve --database …, with the keys/ of %s on every node. The data folder itself is unchanged; do not serve from it any more.", orgs, rows, c.From)
+		"All is copied: organizations: %d, rows: %d. From now on: foyer serve --database …, with the keys/ of %s on every node. The data folder itself is unchanged; do not serve from it any more.", orgs, rows, c.From)
 }
 
 // storeConfig returns which database the command line names. Where it names none, and there is no installation in the data folder, that is an error.

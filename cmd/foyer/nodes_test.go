@@ -5,7 +5,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"database/sql"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -49,12 +48,9 @@ func startFleet(t *testing.T, nodes int) *fleet {
 	check(t, err)
 	t.Cleanup(cluster.Stop)
 	dir := t.TempDir()
-	f := &fleet{t: t, cluster: cluster, database: cluster.URL("foyer"), data: filepath.Join(dir, "data"), sent: map[string]string{}, refused: map[int]int{}}
-	db, err := sql.Open("pgx", cluster.URL("postgres"))
+	database, err := cluster.Create()
 	check(t, err)
-	defer db.Close()
-	_, err = db.Exec(`CREATE DATABASE foyer`)
-	check(t, err)
+	f := &fleet{t: t, cluster: cluster, database: database, data: filepath.Join(dir, "data"), sent: map[string]string{}, refused: map[int]int{}}
 	f.run("migrate")
 	for i := range nodes {
 		n := &node{socket: filepath.Join(dir, fmt.Sprint("node", i))}

@@ -17,6 +17,7 @@ import (
 
 	"foyer/foyertest"
 	"foyer/script"
+	"foyer/store/storetest"
 )
 
 // TestMain builds the command and puts it in front of the path. The scripts run it, and not this program, because under the race detector
@@ -39,6 +40,17 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the commands as somebody does who sees them for the first time.
 func TestScripts(t *testing.T) {
+	t.Run("sqlite", func(t *testing.T) { runScripts(t, nil) })
+	t.Run("postgres", func(t *testing.T) {
+		cluster, err := storetest.StartCluster()
+		check(t, err)
+		t.Cleanup(cluster.Stop)
+		runScripts(t, cluster)
+	})
+}
+
+// runScripts runs them on SQLite, or each on a database of its own of a cluster.
+func runScripts(t *testing.T, cluster *storetest.Cluster) {
 	mail := foyertest.StartMail(t, foyertest.MailConfig{})
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -47,8 +59,14 @@ func TestScripts(t *testing.T) {
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("FOYER_DATA", filepath.Join(env.WorkDir, "data"))
 			env.Setenv("SMTP", "smtp://"+mail.Address)
-			return nil
+			if cluster == nil {
+				return nil
+			}
+			database, err := cluster.Create()
+			env.Setenv("FOYER_DATABASE", database)
+			return err
 		},
+		Condition: func(name string) (bool, error) { return name == "postgres" && cluster != nil, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fields": fields, "value": value, "serve": serve, "upload": upload, "tokenrefused": tokenRefused,
 			"mailed": func(ts *testscript.TestScript, neg bool, args []string) { mailed(ts, mail, neg, args) },
@@ -100,7 +118,7 @@ func value(ts *testscript.TestScript, neg bool, args []string) {
 // serve starts a server on the data folder in the background, and puts its address into $URL. It ends with the script, by itself once it is told to.
 func serve(ts *testscript.TestScript, neg bool, args []string) {
 	cmd := exec.Command("foyer", append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
-	cmd.Env = append(os.Environ(), "FOYER_DATA="+ts.Getenv("FOYER_DATA"))
+	cmd.Env = append(os.Environ(), "FOYER_DATA="+ts.Getenv("FOYER_DATA"), "FOYER_DATABASE="+ts.Getenv("FOYER_DATABASE"))
 	var log strings.Builder
 	cmd.Stderr = &log
 	out, err := cmd.StdoutPipe()

@@ -145,6 +145,12 @@ func (c *Cluster) Stop() {
 // URL returns the address of a database for the role "foyer".
 func (c *Cluster) URL(database string) string { return c.address("foyer", database) }
 
+// Create makes a database without a schema and returns its address.
+func (c *Cluster) Create() (string, error) {
+	name := randomName()
+	return c.URL(name), ask(c.URL("postgres"), `CREATE DATABASE `+name)
+}
+
 func (c *Cluster) admin(database string) string { return c.address("postgres", database) }
 
 func (c *Cluster) address(role, database string) string {
