@@ -138,11 +138,11 @@ func TestOrderQuotingAndEncodingSayNothing(t *testing.T) {
 }
 
 // run applies a delivery, also where the guard holds it.
-func (d *driver) run(org foyer.OrgID, src foyer.SourceID, input reconcile.Input) *foyer.Run {
-	run, err := reconcile.Run(d.t.Context(), d.store, operator, reconcile.Delivery{Org: org, Source: src, Input: func(*foyer.Source) reconcile.Input { return input }})
+func (d *driver) run(org place, src foyer.SourceID, input reconcile.Input) *foyer.Run {
+	run, err := reconcile.Run(d.t.Context(), org.store, operator, reconcile.Delivery{Org: org.id, Source: src, Input: func(*foyer.Source) reconcile.Input { return input }})
 	d.must(err)
 	for run.Status == foyer.Held { // again, where it would do again what was undone
-		run, err = reconcile.Approve(d.t.Context(), d.store, operator, org, run.ID)
+		run, err = reconcile.Approve(d.t.Context(), org.store, operator, org.id, run.ID)
 		d.must(err)
 	}
 	return run
@@ -196,7 +196,7 @@ func TestUndoOfTheLastRunIsTheStateBefore(t *testing.T) {
 			return
 		}
 		for i, org := range d.orgs {
-			run, err := reconcile.Undo(d.t.Context(), d.store, operator, org, reconcile.Undoing{Run: act.runs[i]})
+			run, err := reconcile.Undo(d.t.Context(), org.store, operator, org.id, reconcile.Undoing{Run: act.runs[i]})
 			d.must(err)
 			if len(run.Problems) > 0 {
 				d.fail("not all of %v is put back: %v", act.runs[i], run.Problems)
@@ -232,14 +232,14 @@ func TestAnotherOrganizationStaysAsItIs(t *testing.T) {
 		if theirs := drawTable(r, "theirs"); len(theirs) > 1 {
 			d.run(third, 1, theirs.write(r))
 		}
-		runs, err := d.store.Runs(d.t.Context(), operator, third, 0, true)
+		runs, err := third.store.Runs(d.t.Context(), operator, third.id, 0, true)
 		d.must(err)
 		before := d.read(third)
 		for range rapid.IntRange(2, 10).Draw(r, "steps") {
 			d.step()
 		}
 		d.same(before, d.read(third))
-		after, err := d.store.Runs(d.t.Context(), operator, third, 0, true)
+		after, err := third.store.Runs(d.t.Context(), operator, third.id, 0, true)
 		d.must(err)
 		if !reflect.DeepEqual(runs, after) {
 			d.fail("runs of another organization: %v, were %v", after, runs)

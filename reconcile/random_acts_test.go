@@ -27,8 +27,8 @@ func (d *driver) undo() {
 	d.say("undo %v (%s), %s", act.runs, act.kind, text)
 	undo, ok := d.model.undo(act, real != reconcile.UndoScope{}, scope)
 	for i, org := range d.orgs {
-		try, dryErr := reconcile.Undo(d.t.Context(), d.store, operator, org, reconcile.Undoing{Run: act.runs[i], UndoScope: real, DryRun: true})
-		run, err := reconcile.Undo(d.t.Context(), d.store, operator, org, reconcile.Undoing{Run: act.runs[i], UndoScope: real})
+		try, dryErr := reconcile.Undo(d.t.Context(), org.store, operator, org.id, reconcile.Undoing{Run: act.runs[i], UndoScope: real, DryRun: true})
+		run, err := reconcile.Undo(d.t.Context(), org.store, operator, org.id, reconcile.Undoing{Run: act.runs[i], UndoScope: real})
 		d.conflict(ok, err)
 		d.conflict(ok, dryErr)
 		if ok {
@@ -70,7 +70,7 @@ func (d *driver) join() {
 	d.say("join %s %s", first, second)
 	act, ok := d.model.join(one, other)
 	for i, org := range d.orgs {
-		_, run, err := reconcile.Join(d.t.Context(), d.store, operator, org, reconcile.ParseName(first), reconcile.ParseName(second))
+		_, run, err := reconcile.Join(d.t.Context(), org.store, operator, org.id, reconcile.ParseName(first), reconcile.ParseName(second))
 		d.conflict(ok, err)
 		if ok {
 			act.runs[i] = run.ID
@@ -89,7 +89,7 @@ func (d *driver) erase() {
 	d.say("erase %s", email)
 	d.model.erase(who)
 	for _, org := range d.orgs {
-		_, err := d.store.Erase(d.t.Context(), operator, org, foyer.EntryID(who), "")
+		_, err := org.store.Erase(d.t.Context(), operator, org.id, foyer.EntryID(who), "")
 		d.must(err)
 	}
 }
@@ -99,7 +99,7 @@ func (d *driver) forget() {
 	d.say("forget %s", email)
 	known := d.model.forget(email)
 	for i, org := range d.orgs {
-		err := d.store.Forget(d.t.Context(), operator, org, email)
+		err := org.store.Forget(d.t.Context(), operator, org.id, email)
 		if known {
 			d.must(err)
 		} else if foyer.KindOf(err) != foyer.NotFound {
@@ -118,9 +118,9 @@ func (d *driver) end() {
 	s := d.model.endSource(src, leave)
 	act := d.model.settle(s, foyer.End, nil)
 	for i, org := range d.orgs {
-		try, err := reconcile.EndSource(d.t.Context(), d.store, operator, org, reconcile.Ending{Source: src.id, Leave: leave, DryRun: true})
+		try, err := reconcile.EndSource(d.t.Context(), org.store, operator, org.id, reconcile.Ending{Source: src.id, Leave: leave, DryRun: true})
 		d.must(err)
-		run, err := reconcile.EndSource(d.t.Context(), d.store, operator, org, reconcile.Ending{Source: src.id, Leave: leave})
+		run, err := reconcile.EndSource(d.t.Context(), org.store, operator, org.id, reconcile.Ending{Source: src.id, Leave: leave})
 		d.must(err)
 		act.runs[i] = run.ID
 		d.checkSync(i, s, try, run, modelUpload{source: src.id})

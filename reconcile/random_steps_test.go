@@ -36,7 +36,7 @@ func (d *driver) newSite() {
 	d.say("new site Ottawa, alias YOW")
 	d.model.sites["Ottawa"], d.model.sites["YOW"] = 3, 3
 	for _, org := range d.orgs {
-		_, err := d.store.CreateSite(d.t.Context(), operator, org, foyer.Site{Name: "Ottawa", Aliases: []string{"YOW"}})
+		_, err := org.store.CreateSite(d.t.Context(), operator, org.id, foyer.Site{Name: "Ottawa", Aliases: []string{"YOW"}})
 		d.must(err)
 	}
 }
@@ -47,7 +47,9 @@ func (d *driver) sleep() {
 	d.say("%d days and a minute pass", days)
 	d.clock.Move(time.Duration(days)*24*time.Hour + time.Minute)
 	d.model.now = d.clock.Now()
-	d.must(d.store.LapseHeld(d.t.Context(), operator))
+	for _, org := range d.orgs {
+		d.must(org.store.LapseHeld(d.t.Context(), operator))
+	}
 	for _, act := range d.model.acts {
 		if act.status == foyer.Held && d.model.now.Sub(act.at) >= foyer.HoldLife {
 			act.status = foyer.Lapsed
@@ -101,8 +103,8 @@ func (d *driver) upload() {
 	}
 }
 
-func (d *driver) deliver(org foyer.OrgID, src modelSource, up modelUpload, file reconcile.Input, dry bool) (*foyer.Run, error) {
-	return reconcile.Run(d.t.Context(), d.store, operator, reconcile.Delivery{Org: org, Source: src.id, Digest: up.digest[:], NoSkip: org == d.orgs[1], DryRun: dry,
+func (d *driver) deliver(org place, src modelSource, up modelUpload, file reconcile.Input, dry bool) (*foyer.Run, error) {
+	return reconcile.Run(d.t.Context(), org.store, operator, reconcile.Delivery{Org: org.id, Source: src.id, Digest: up.digest[:], NoSkip: d.twin == nil && org == d.orgs[1], DryRun: dry,
 		Spill: reconcile.Spill{Memory: slices.Index(d.orgs[:], org)}, Input: func(*foyer.Source) reconcile.Input { return file }})
 }
 
@@ -121,7 +123,7 @@ func (d *driver) checkSync(i int, s *modelSync, try, run *foyer.Run, up modelUpl
 		got.Warnings = want.Warnings // where the same bytes are not looked at again, those of the last time are repeated
 	}
 	if (run.Hold != nil) != s.hold || (run.Status == foyer.Held) != s.hold {
-		kept, _ := d.store.HeldDetail(d.t.Context(), operator, d.orgs[i], run.ID)
+		kept, _ := d.orgs[i].store.HeldDetail(d.t.Context(), operator, d.orgs[i].id, run.ID)
 		lost := kept.Lost
 		d.fail("organization %d: %s, lost %v, held %+v\nwant held %t, D %v of N %v, lost %v, %d renames, %d names of %d\n%v", i, run.Status, lost, run.Hold, s.hold, s.d, s.n, s.lost,
 			s.renames, s.names, s.matched, run.Problems)
@@ -136,7 +138,7 @@ func (d *driver) checkSync(i int, s *modelSync, try, run *foyer.Run, up modelUpl
 
 // checkHold holds whom a held run names against the model.
 func (d *driver) checkHold(i int, s *modelSync, run *foyer.Run) {
-	kept, err := d.store.HeldDetail(d.t.Context(), operator, d.orgs[i], run.ID)
+	kept, err := d.orgs[i].store.HeldDetail(d.t.Context(), operator, d.orgs[i].id, run.ID)
 	d.must(err)
 	lost := kept.Lost
 	want := []foyer.EntryID{}
@@ -190,7 +192,7 @@ func (d *driver) editSomeone() {
 	d.say("edit %s: %v", email, edit)
 	act, ok := d.model.edit(who, edit)
 	for i, org := range d.orgs {
-		_, run, err := reconcile.Change(d.t.Context(), d.store, operator, org, reconcile.ParseName(email), edit.real())
+		_, run, err := reconcile.Change(d.t.Context(), org.store, operator, org.id, reconcile.ParseName(email), edit.real())
 		d.conflict(ok, err)
 		if ok {
 			act.runs[i] = run
@@ -217,7 +219,7 @@ func (d *driver) addSomeone() {
 	d.say("add %v", edit)
 	act, ok := d.model.addByHand(edit)
 	for i, org := range d.orgs {
-		e, err := reconcile.Add(d.t.Context(), d.store, operator, org, edit.real())
+		e, err := reconcile.Add(d.t.Context(), org.store, operator, org.id, edit.real())
 		d.conflict(ok, err)
 		if ok {
 			act.runs[i] = e.LastRun
@@ -247,7 +249,7 @@ func (d *driver) approve() {
 		waits = s.refused == 0
 	}
 	for i, org := range d.orgs {
-		run, err := reconcile.Approve(d.t.Context(), d.store, operator, org, held.runs[i])
+		run, err := reconcile.Approve(d.t.Context(), org.store, operator, org.id, held.runs[i])
 		if !waits {
 			if err == nil {
 				d.fail("organization %d: approved a run that is %s", i, held.status)
@@ -291,7 +293,7 @@ func (d *driver) reject() {
 	d.say("reject %v", held.runs)
 	waits := slices.Contains(d.model.waiting(), held)
 	for i, org := range d.orgs {
-		_, err := d.store.Reject(d.t.Context(), operator, org, held.runs[i])
+		_, err := org.store.Reject(d.t.Context(), operator, org.id, held.runs[i])
 		d.conflict(waits, err)
 	}
 	if waits {

@@ -26,12 +26,25 @@ func Open(t testing.TB, dir string) *sql.DB {
 // Rows returns every row of every table in the database of a data folder, each as one text, by table.
 func Rows(t testing.TB, dir string) map[string][]string {
 	t.Helper()
-	db := Open(t, dir)
-	defer db.Close()
-	tables, order := `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`, ""
-	if OnPostgres() {
-		tables, order = `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`, " AS t ORDER BY t"
+	if !OnPostgres() {
+		return SQLiteRows(t, dir)
 	}
+	return rowsOf(t, Open(t, dir), `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`, " AS t ORDER BY t")
+}
+
+// SQLiteRows is Rows for the file in the folder, whichever database tests run on.
+func SQLiteRows(t testing.TB, dir string) map[string][]string {
+	t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(dir, "foyer.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rowsOf(t, db, `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`, "")
+}
+
+func rowsOf(t testing.TB, db *sql.DB, tables, order string) map[string][]string {
+	t.Helper()
+	defer db.Close()
 	all := map[string][]string{}
 	for _, table := range Texts(t, db, tables) {
 		all[table] = Texts(t, db, `SELECT * FROM `+table+order)
