@@ -42,14 +42,19 @@ type fleet struct {
 	refused  map[int]int       // how often a request was answered so and tried again
 }
 
-func startFleet(t *testing.T, nodes int) *fleet {
+func startFleet(t *testing.T, nodes int, pooled bool) *fleet {
 	t.Helper()
 	cluster, err := storetest.StartCluster()
 	check(t, err)
 	t.Cleanup(cluster.Stop)
 	dir := t.TempDir()
-	database, err := cluster.Create()
+	name, err := cluster.Create()
 	check(t, err)
+	database := cluster.URL(name)
+	if pooled {
+		database, err = cluster.Pool(name)
+		check(t, err)
+	}
 	f := &fleet{t: t, cluster: cluster, database: database, data: filepath.Join(dir, "data"), sent: map[string]string{}, refused: map[int]int{}}
 	f.run("migrate")
 	for i := range nodes {
@@ -243,9 +248,9 @@ func (f *fleet) load(uploads int, meanwhile func(ended <-chan bool)) {
 	f.t.Logf("answered so and tried again: %v", f.refused)
 }
 
-// TestNodes_KilledUnderLoad kills one of three nodes every second or so while customers upload: whatever was acknowledged is there, and every upload was applied once.
+// TestNodes_KilledUnderLoad kills one of three nodes every second or so while customers upload, through a pooler that gives each transaction another connection: whatever was acknowledged is there, and every upload was applied once.
 func TestNodes_KilledUnderLoad(t *testing.T) {
-	f := startFleet(t, 3)
+	f := startFleet(t, 3, true)
 	kills := 0
 	f.load(40, func(ended <-chan bool) {
 		for {
@@ -267,7 +272,7 @@ func TestNodes_KilledUnderLoad(t *testing.T) {
 
 // TestNodes_DatabaseRestartedUnderLoad ends the database at once, as pg_ctl restart -m immediate does, in the middle of applies. The nodes go on without a restart.
 func TestNodes_DatabaseRestartedUnderLoad(t *testing.T) {
-	f := startFleet(t, 2)
+	f := startFleet(t, 2, false)
 	restarts := 0
 	f.load(40, func(ended <-chan bool) {
 		for {
@@ -287,5 +292,33 @@ func TestNodes_DatabaseRestartedUnderLoad(t *testing.T) {
 	}
 	if slices.ContainsFunc(f.nodes, func(n *node) bool { return n.cmd.ProcessState != nil }) {
 		t.Error("a node ended")
+	}
+}
+
+// TestNodes_ReadOnlyDatabase holds what goes on while the database takes no writes, as one that fails over does: tokens are issued and 503 is answered to who uploads, with
+// when to try again. Once it takes them again, so do the nodes.
+func TestNodes_ReadOnlyDatabase(t *testing.T) {
+	f := startFleet(t, 1, false)
+	customer := f.customer("Acme")
+	f.upload(customer, "Acme", 0, file(0))
+	send := func() *script.Reply {
+		token, err := customer[0].Token()
+		check(t, err)
+		req, err := customer[0].UploadRequest(token, file(1))
+		check(t, err)
+		req.Header.Del("Expect")
+		reply, err := customer[0].Do(req)
+		check(t, err)
+		return reply
+	}
+	check(t, f.cluster.ReadOnly(true))
+	time.Sleep(100 * time.Millisecond) // its processes are told
+	if reply := send(); reply.Status != http.StatusServiceUnavailable || reply.Header.Get("Retry-After") == "" || !strings.Contains(reply.Body, "read-only") {
+		t.Errorf("%d %s", reply.Status, reply.Body)
+	}
+	check(t, f.cluster.ReadOnly(false))
+	time.Sleep(100 * time.Millisecond)
+	if reply := send(); reply.Status != http.StatusOK {
+		t.Errorf("%d %s", reply.Status, reply.Body)
 	}
 }

@@ -63,7 +63,7 @@ func runScripts(t *testing.T, cluster *storetest.Cluster) {
 				return nil
 			}
 			database, err := cluster.Create()
-			env.Setenv("FOYER_DATABASE", database)
+			env.Setenv("FOYER_DATABASE", cluster.URL(database))
 			return err
 		},
 		Condition: func(name string) (bool, error) { return name == "postgres" && cluster != nil, nil },

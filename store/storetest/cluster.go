@@ -23,6 +23,7 @@ type Cluster struct {
 	bin     string
 	process *exec.Cmd
 	ended   chan struct{} // the process has
+	stopped chan struct{} // the cluster is
 	command func(name string, args ...string) *exec.Cmd
 }
 
@@ -36,7 +37,7 @@ func StartCluster() (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{dir: dir, bin: bin}
+	c := &Cluster{dir: dir, bin: bin, stopped: make(chan struct{})}
 	if err := c.make(); err != nil {
 		os.RemoveAll(dir)
 		return nil, err
@@ -138,6 +139,7 @@ func (c *Cluster) Kill() {
 
 // Stop ends the cluster and removes its files.
 func (c *Cluster) Stop() {
+	close(c.stopped)
 	c.Kill()
 	os.RemoveAll(c.dir)
 }
@@ -145,10 +147,18 @@ func (c *Cluster) Stop() {
 // URL returns the address of a database for the role "foyer".
 func (c *Cluster) URL(database string) string { return c.address("foyer", database) }
 
-// Create makes a database without a schema and returns its address.
+// Create makes a database without a schema and returns its name.
 func (c *Cluster) Create() (string, error) {
 	name := randomName()
-	return c.URL(name), ask(c.URL("postgres"), `CREATE DATABASE `+name)
+	return name, ask(c.URL("postgres"), `CREATE DATABASE `+name)
+}
+
+// ReadOnly makes all databases of the cluster read-only, for connections that are open too, or writable again.
+func (c *Cluster) ReadOnly(on bool) error {
+	if err := ask(c.admin("postgres"), fmt.Sprintf(`ALTER SYSTEM SET default_transaction_read_only = %v`, on)); err != nil {
+		return err
+	}
+	return ask(c.admin("postgres"), `SELECT pg_reload_conf()`)
 }
 
 func (c *Cluster) admin(database string) string { return c.address("postgres", database) }
