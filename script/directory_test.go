@@ -56,7 +56,7 @@ func (d *directory) users(w *windows, c call) any {
 			found = append(found, p.shown(properties))
 		}
 	}
-	return orNull(collapse(found))
+	return collapse(found)
 }
 
 func domainOf(dn string) string {

@@ -34,6 +34,14 @@ type Settings struct {
 // OfficeIsSite tells whether the office column is sent: where there are several sites, of which it may be one (R14).
 func (s Settings) OfficeIsSite() bool { return s.Site == "" && len(s.Sites) > 1 }
 
+// PlainSites returns the names of sites that can be written in ASCII.
+func (s Settings) PlainSites() []string {
+	return slices.DeleteFunc(slices.Clone(s.Sites), func(name string) bool { return !isASCII(name) })
+}
+
+// OtherSites tells whether there are others.
+func (s Settings) OtherSites() bool { return len(s.PlainSites()) < len(s.Sites) }
+
 var clientID = regexp.MustCompile(`^[A-Za-z0-9_]+$`)
 
 // Generate returns the PowerShell script that a customer runs every night: for Windows PowerShell 5.1, which reads a file without a mark as the

@@ -114,6 +114,8 @@ func (s *shell) call(n *node, v any, name string, args []any) any {
 		switch name {
 		case "trim":
 			return strings.TrimSpace(x)
+		case "trimend":
+			return strings.TrimRight(x, text(args[0]))
 		case "replace":
 			return strings.ReplaceAll(x, text(args[0]), text(args[1]))
 		case "substring":

@@ -101,6 +101,8 @@ func (s *shell) run(n *node, out *[]any) signal {
 		return s.runForeach(n, out)
 	case "try_statement":
 		return s.runTry(n, out)
+	case "continue":
+		return continues
 	case "flow_control_statement":
 		return s.runFlow(n, out)
 	case "assignment_expression":
@@ -204,10 +206,8 @@ func (s *shell) runFlow(n *node, out *[]any) signal {
 		}
 		return returns
 	}
-	if n.Text != "continue" {
-		s.t.Fatalf("line %d: %s", n.Line, n.Text)
-	}
-	return continues
+	s.t.Fatalf("line %d: %s is not known", n.Line, n.Text)
+	return goesOn
 }
 
 func (s *shell) assign(n *node) {

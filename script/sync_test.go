@@ -71,6 +71,7 @@ func TestSync_DoesWhatTheScriptDoes(t *testing.T) {
 		"held":                       {token, {202, "", "HELD run=R-1 would disable 9 of 9. Nothing changed.\n"}},
 		"busy, then applied":         {token, {503, "30", `{"detail":"busy"}`}, ok},
 		"busy for long":              {token, {503, "3600", "{}"}, ok},
+		"busy for ten minutes":       {token, {503, "601", "{}"}, ok},
 		"busy, as a date":            {token, {503, "Wed, 21 Oct 2026 07:28:00 GMT", "{}"}, ok},
 		"too many, twice":            {token, {429, "7", "{}"}, {429, "7", "{}"}},
 		"no answer, then applied":    {token, {}, ok},
