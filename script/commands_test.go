@@ -166,7 +166,7 @@ func csvLines(rows []any) (lines []string) {
 
 // readCSV reads what the script wrote: rows by column.
 func readCSV(file string) (rows []map[string]string, err error) {
-	all, err := csv.NewReader(strings.NewReader(file)).ReadAll()
+	all, err := csv.NewReader(strings.NewReader(strings.TrimPrefix(file, "\uFEFF"))).ReadAll()
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func mails(rows []map[string]string) (list []string) {
 // TestScript_FileEqualsTheDirectory holds what is sent of whom: the same bytes in both editions.
 func TestScript_FileEqualsTheDirectory(t *testing.T) {
 	const header = `"EMAIL","FIRSTNAME","LASTNAME","DISPLAYNAME","TITLE","DIVISION","MOBILE","DESKPHONE","MANAGER","ASSISTANT","OBJECTGUID","OFFICE"`
-	want := header + "\r\n" +
+	want := "\uFEFF" + header + "\r\n" +
 		`"rob@acme.test","Rob","Jones","Rob ""Bob"" Jones","","","","416 999-7777","boss@hq.acme.test","","3f2504e0-4f89-11d3-9a0c-0305e82c3301",""` + "\r\n" +
 		`"ann@acme.test","","","","Boss, Sales","Sales` + "\nNorth" + `","","","rob@acme.test","zoe@acme.test","",""` + "\r\n" +
 		`"zoe@acme.test","Zoë","Müller","","","","","","","","",""` + "\r\n"

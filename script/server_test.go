@@ -173,6 +173,23 @@ func TestServer_ScriptItself(t *testing.T) {
 	})
 }
 
+// TestServer_SourceSetToWindows1252 holds that accents arrive also where an older script of the customer's wrote another encoding.
+func TestServer_SourceSetToWindows1252(t *testing.T) {
+	f := foyertest.Start(t)
+	sources, err := f.Store.Sources(t.Context(), f.Operator, f.Org.ID)
+	if err == nil {
+		_, err = f.Store.EditSource(t.Context(), f.Operator, f.Org.ID, sources[0].ID, func(s *foyer.Source) { s.Windows1252 = true })
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, file := export(t, script.Desktop, staff)
+	wantRun(t, newSync(t, f, script.Desktop, "a"), file, 0, "OK run=R-1 added=3 ")
+	if got := f.Book(t)["zoe@acme.test"].Values[foyer.LastName]; got != "M\u00fcller" {
+		t.Errorf("the last name is %q", got)
+	}
+}
+
 // TestServer_BothScriptsFeedOneBook holds that a customer who goes over from the document's script to the generated one keeps the people.
 func TestServer_BothScriptsFeedOneBook(t *testing.T) {
 	f := foyertest.Start(t)

@@ -6,7 +6,7 @@ import { Language, Parser } from "web-tree-sitter";
 
 await Parser.init();
 const parser = new Parser();
-parser.setLanguage(await Language.load(fileURLToPath(import.meta.resolve("tree-sitter-powershell/tree-sitter-powershell.wasm"))));
+parser.setLanguage(await Language.load(fileURLToPath(new URL("node_modules/tree-sitter-powershell/tree-sitter-powershell.wasm", import.meta.url))));
 
 const source = readFileSync(0, "utf8");
 const cursor = parser.parse(source).walk();
