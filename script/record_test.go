@@ -87,6 +87,15 @@ func (r *recorder) serve(conn net.Conn) {
 	}
 }
 
+// took returns what came, and begins again with other answers.
+func (r *recorder) took(answers []answer) (requests []string, left []answer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	requests, left = r.requests, r.answers
+	r.requests, r.answers = nil, answers
+	return requests, left
+}
+
 // next notes a request and returns what it is answered.
 func (r *recorder) next(request string) answer {
 	r.mu.Lock()

@@ -42,9 +42,8 @@ type Request struct {
 	Body    []byte
 }
 
-// Bytes returns the request as it stands on the wire. first tells whether it is the first on its connection. The order of the lines is that of .NET's
-// published source: HttpConnection.WriteHeaders, and HttpWebRequest.UpdateHeaders and SerializeHeaders of .NET Framework, which say "Keep-Alive" until the
-// server has shown that it speaks HTTP/1.1.
+// Bytes returns the request as it stands on the wire. first tells whether the server has answered nothing yet: until then .NET Framework says "Keep-Alive". The
+// order of the lines is that of .NET's published source: HttpConnection.WriteHeaders, and HttpWebRequest.UpdateHeaders of .NET Framework.
 func (r Request) Bytes(e Edition, first bool) ([]byte, error) {
 	address, err := url.Parse(r.Address)
 	if err != nil {
@@ -77,8 +76,9 @@ type Conn struct {
 	Edition Edition
 	Roots   *x509.CertPool
 
-	conn *tls.Conn
-	in   *bufio.Reader
+	conn     *tls.Conn
+	in       *bufio.Reader
+	answered bool // the server has, once
 }
 
 // timeout is how long the script's HttpClient waits for an answer.
@@ -103,24 +103,12 @@ func (c *Conn) Close() {
 }
 
 func (c *Conn) send(r Request) (*Reply, error) {
-	first := c.conn == nil
-	if first {
-		address, err := url.Parse(r.Address)
-		if err != nil {
+	if c.conn == nil {
+		if err := c.dial(r.Address); err != nil {
 			return nil, err
 		}
-		host := address.Host
-		if address.Port() == "" {
-			host = net.JoinHostPort(address.Hostname(), "443")
-		}
-		// This is what the script pins (TLS 1.2), whatever more both could do.
-		conn, err := tls.Dial("tcp", host, &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12})
-		if err != nil {
-			return nil, err
-		}
-		c.conn, c.in = conn, bufio.NewReader(conn)
 	}
-	text, err := r.Bytes(c.Edition, first)
+	text, err := r.Bytes(c.Edition, !c.answered)
 	if err != nil {
 		return nil, err
 	}
@@ -134,6 +122,7 @@ func (c *Conn) send(r Request) (*Reply, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.answered = true
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return nil, err
@@ -142,6 +131,24 @@ func (c *Conn) send(r Request) (*Reply, error) {
 		c.Close()
 	}
 	return &Reply{resp.StatusCode, resp.Header, string(body)}, nil
+}
+
+// dial connects with the one version of TLS that the script pins.
+func (c *Conn) dial(to string) error {
+	address, err := url.Parse(to)
+	if err != nil {
+		return err
+	}
+	host := address.Host
+	if address.Port() == "" {
+		host = net.JoinHostPort(address.Hostname(), "443")
+	}
+	conn, err := tls.Dial("tcp", host, &tls.Config{RootCAs: c.Roots, MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12})
+	if err != nil {
+		return err
+	}
+	c.conn, c.in = conn, bufio.NewReader(conn)
+	return nil
 }
 
 // Sync does what the generated script does once it has written its file: request by request, byte for byte, and with its exit code. The tests hold that it

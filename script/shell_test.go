@@ -238,20 +238,8 @@ func (s *shell) assign(n *node) {
 // eval returns the value of an expression or a command.
 func (s *shell) eval(n *node) any {
 	switch n.Type {
-	case "variable", "braced_variable", "$_":
-		return s.lookup(n)
-	case "verbatim_string_characters":
-		return strings.ReplaceAll(n.Text[1:len(n.Text)-1], "''", "'")
-	case "expandable_string_literal":
-		return s.expand(n)
-	case "decimal_integer_literal":
-		v, err := strconv.Atoi(n.Text)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		return v
-	case "generic_token":
-		return n.Text
+	case "variable", "braced_variable", "$_", "verbatim_string_characters", "expandable_string_literal", "decimal_integer_literal", "generic_token":
+		return s.literal(n)
 	case "parenthesized_expression":
 		return orNull(s.eval(n.Children[1]))
 	case "sub_expression", "array_expression":
@@ -288,6 +276,25 @@ func (s *shell) eval(n *node) any {
 	}
 	s.t.Fatalf("line %d: %s is not known: %s", n.Line, n.Type, n.Text)
 	return nil
+}
+
+// literal returns the value of a variable, a text or a number.
+func (s *shell) literal(n *node) any {
+	switch n.Type {
+	case "verbatim_string_characters":
+		return strings.ReplaceAll(n.Text[1:len(n.Text)-1], "''", "'")
+	case "expandable_string_literal":
+		return s.expand(n)
+	case "decimal_integer_literal":
+		v, err := strconv.Atoi(n.Text)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		return v
+	case "generic_token":
+		return n.Text
+	}
+	return s.lookup(n)
 }
 
 var escapes = strings.NewReplacer("`n", "\n", "`$", "$", "`\"", "\"", "``", "`")

@@ -120,21 +120,21 @@ func compare(t *testing.T, tree *node, edition script.Edition, dry bool, answers
 			file, s.DeliveryKey = request.Body, request.Header[2][1]
 		}
 	}
-	requests := r.requests
-	r.answers, r.requests = answers, nil
+	requests, _ := r.took(answers)
 	got, _ := s.Run(file)
 	s.Conn.Close()
+	again, left := r.took(nil)
 	if got != exit {
 		t.Errorf("Sync exits with %d, the script with %d", got, exit)
 	}
 	if !slices.Equal(slept, w.slept) {
 		t.Errorf("Sync waits %v, the script %v", slept, w.slept)
 	}
-	if !slices.Equal(r.requests, requests) {
-		t.Errorf("Sync sends\n%q\nthe script\n%q", r.requests, requests)
+	if !slices.Equal(again, requests) {
+		t.Errorf("Sync sends\n%q\nthe script\n%q", again, requests)
 	}
-	if len(r.answers) > 0 {
-		t.Errorf("%d answers were not asked for", len(r.answers))
+	if len(left) > 0 {
+		t.Errorf("%d answers were not asked for", len(left))
 	}
 }
 
