@@ -212,9 +212,9 @@ func (s *Sync) try(r Request) *Reply {
 	return s.Conn.Send(r)
 }
 
-// passing tells whether what went wrong may be over in a while.
+// passing tells whether what went wrong may be over in a while: no answer, the first try still at work (409), too many requests, trouble at the server.
 func passing(status int) bool {
-	return status == 0 || status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
+	return status == 0 || status == http.StatusConflict || status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }
 
 // wait is how long the script waits before the second try.

@@ -75,6 +75,7 @@ func TestSync_DoesWhatTheScriptDoes(t *testing.T) {
 		"busy, as a date":            {token, {503, "Wed, 21 Oct 2026 07:28:00 GMT", "{}"}, ok},
 		"too many, twice":            {token, {429, "7", "{}"}, {429, "7", "{}"}},
 		"no answer, then applied":    {token, {}, ok},
+		"the first still at work":    {token, {}, {409, "", `{"detail":"still running"}`}},
 		"no answer, twice":           {token, {}, {}},
 		"no token, then one":         {{503, "", "{}"}, token, ok},
 		"no token, twice":            {{}, {}},
@@ -85,7 +86,7 @@ func TestSync_DoesWhatTheScriptDoes(t *testing.T) {
 		"held while it is tried too": {token, {500, "", "{}"}, {202, "", "HELD run=R-1\n"}},
 	}
 	for status := 201; status < 600; status += 7 {
-		if last := (answer{status, "2", "{}"}); status == 429 || status >= 500 {
+		if last := (answer{status, "2", "{}"}); status == 409 || status == 429 || status >= 500 {
 			cases[fmt.Sprint(status)] = []answer{token, last, last}
 		} else {
 			cases[fmt.Sprint(status)] = []answer{token, last}
