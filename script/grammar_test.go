@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"strings"
@@ -20,7 +21,15 @@ type node struct {
 
 // install puts the grammar in place, once; it is the same in all tests.
 var install = sync.OnceValue(func() error {
-	if _, err := os.Stat("testdata/grammar/node_modules/.package-lock.json"); err == nil {
+	// Looked at here, it is noted by the cache of go test: what passed is run again when it changes.
+	if _, err := os.Stat("testdata/grammar/parse.mjs"); err != nil {
+		return err
+	}
+	wanted, err := versions("testdata/grammar/package-lock.json")
+	if err != nil {
+		return err
+	}
+	if there, err := versions("testdata/grammar/node_modules/.package-lock.json"); err == nil && maps.Equal(there, wanted) {
 		return nil
 	}
 	cmd := exec.Command("npm", "ci")
@@ -30,6 +39,27 @@ var install = sync.OnceValue(func() error {
 	}
 	return nil
 })
+
+// versions returns the versions that a lock file of npm's names, by folder.
+func versions(file string) (map[string]string, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	var lock struct {
+		Packages map[string]struct{ Version string }
+	}
+	if err := json.Unmarshal(text, &lock); err != nil {
+		return nil, err
+	}
+	found := map[string]string{}
+	for folder, p := range lock.Packages {
+		if folder != "" {
+			found[folder] = p.Version
+		}
+	}
+	return found, nil
+}
 
 // parse returns the syntax tree of a PowerShell script, and its errors: what is not PowerShell, or missing.
 func parse(t *testing.T, text string) (tree *node, wrong []string) {
