@@ -13,7 +13,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -130,6 +132,23 @@ func (s *Store) CAFile() string {
 // Fingerprint returns the SHA-256 of the certificate served now, as openssl and browsers show it: AB:CD:….
 func (s *Store) Fingerprint() string {
 	return fingerprint(s.current.Load().Certificate[0])
+}
+
+// CAFingerprint returns the SHA-256 of the certificate authority that was made in that folder, as Fingerprint does; "" where there is none.
+func CAFingerprint(dir string) (string, error) {
+	path := filepath.Join(dir, caCert)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", explain(err)
+	}
+	ca, err := readCertificate(path, text)
+	if err != nil {
+		return "", err
+	}
+	return fingerprint(ca.Raw), nil
 }
 
 func fingerprint(der []byte) string {

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -381,4 +382,20 @@ func dial(t *testing.T, address string, config *tls.Config) (tls.ConnectionState
 	}
 	defer conn.Close()
 	return conn.ConnectionState(), nil
+}
+
+// TestCAFingerprint holds that it is that of the authority, without a server, and that there is none where the administrator's certificate is served.
+func TestCAFingerprint(t *testing.T) {
+	dir := t.TempDir()
+	if got, err := certs.CAFingerprint(dir); got != "" || err != nil {
+		t.Errorf("of nothing it is %q, %v", got, err)
+	}
+	s, err := certs.Load(certs.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(leafOf(t, s.CAFile()).Raw)
+	if got, err := certs.CAFingerprint(dir); got != strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":") || err != nil {
+		t.Errorf("it is %q, %v", got, err)
+	}
 }

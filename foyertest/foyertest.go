@@ -79,7 +79,7 @@ func Start(t testing.TB) *Foyer {
 	return StartWith(t, server.Config{})
 }
 
-// StartWith is Start with settings of the server; what Start fills in is overwritten.
+// StartWith is Start with settings of the server; what Start fills in is overwritten, but for a folder for uploads.
 func StartWith(t testing.TB, c server.Config) *Foyer {
 	t.Helper()
 	f := &Foyer{Dir: t.TempDir(), Clock: NewClock(), Operator: foyer.Operator("test")}
@@ -92,7 +92,10 @@ func StartWith(t testing.TB, c server.Config) *Foyer {
 	must(t, err)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	c.Store, c.Authority, c.SpoolDir = s, f.Authority, f.Dir
+	c.Store, c.Authority = s, f.Authority
+	if c.SpoolDir == "" {
+		c.SpoolDir = f.Dir
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	srv := server.New(c)

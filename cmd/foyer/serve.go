@@ -165,5 +165,8 @@ func (a *app) explainTrust(certificates *certs.Store) {
 	a.printf("  Windows:  Import-Certificate -FilePath ca.pem -CertStoreLocation Cert:\\LocalMachine\\Root")
 	a.printf("  Debian:   cp ca.pem /usr/local/share/ca-certificates/foyer.crt && update-ca-certificates")
 	a.printf("  curl:     curl --cacert %s …", ca)
+	if sum, err := certs.CAFingerprint(filepath.Dir(ca)); err == nil {
+		a.printf("  Whoever imports it compares its SHA-256: %s", sum)
+	}
 	a.printf("A certificate that clients trust already: --tls-cert FILE --tls-key FILE")
 }
