@@ -23,11 +23,8 @@ func (s *Store) checkAtRest(ctx context.Context) error {
 			return err
 		}
 		name := "at_rest_" + strconv.Itoa(n)
-		if _, err := s.write.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, name, check); err != nil {
-			return s.busy("open the database", err)
-		}
-		var kept string
-		if err := s.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = $1`, name).Scan(&kept); err != nil {
+		kept, err := s.fact(ctx, name, check)
+		if err != nil {
 			return s.busy("open the database", err)
 		}
 		if kept != check {

@@ -76,18 +76,28 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 // checkPepper compares the pepper with the one that the database was made with, and notes it in a new one.
 func (s *Store) checkPepper(ctx context.Context) error {
 	check := s.vault.Check()
-	_, err := s.write.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('pepper', $1) ON CONFLICT DO NOTHING`, check)
+	kept, err := s.fact(ctx, "pepper", check)
 	if err != nil {
-		return s.busy("open the database", err)
-	}
-	var kept string
-	if err := s.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'pepper'`).Scan(&kept); err != nil {
 		return s.busy("open the database", err)
 	}
 	if kept != check {
 		return errors.New("this database was made with another pepper: put its keys/pepper (or FOYER_PEPPER) back; with a new one no customer's key would work")
 	}
 	return nil
+}
+
+// fact returns what is noted of the database under a name; where nothing is, it notes that value. It writes only then: a replica cannot.
+func (s *Store) fact(ctx context.Context, name, value string) (noted string, err error) {
+	const q = `SELECT value FROM meta WHERE name = $1`
+	err = s.read.QueryRowContext(ctx, q, name).Scan(&noted)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return noted, err
+	}
+	if _, err := s.write.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, name, value); err != nil {
+		return "", err
+	}
+	err = s.read.QueryRowContext(ctx, q, name).Scan(&noted)
+	return noted, err
 }
 
 // Close closes the database. Running transactions are finished or rolled back first.

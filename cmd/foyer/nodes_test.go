@@ -296,7 +296,7 @@ func TestNodes_DatabaseRestartedUnderLoad(t *testing.T) {
 }
 
 // TestNodes_ReadOnlyDatabase holds what goes on while the database takes no writes, as one that fails over does: tokens are issued and 503 is answered to who uploads, with
-// when to try again. Once it takes them again, so do the nodes.
+// when to try again; commands read, and a node can start. Once it takes them again, so do the nodes.
 func TestNodes_ReadOnlyDatabase(t *testing.T) {
 	f := startFleet(t, 1, false)
 	customer := f.customer("Acme")
@@ -316,6 +316,11 @@ func TestNodes_ReadOnlyDatabase(t *testing.T) {
 	if reply := send(); reply.Status != http.StatusServiceUnavailable || reply.Header.Get("Retry-After") == "" || !strings.Contains(reply.Body, "read-only") {
 		t.Errorf("%d %s", reply.Status, reply.Body)
 	}
+	if out := f.run("entry", "list", "--org", "acme"); !strings.Contains(out, "p199@test.com") { // as from a replica
+		t.Errorf("the entries are %s", out)
+	}
+	f.stop(f.nodes[0])
+	f.start(f.nodes[0])
 	check(t, f.cluster.ReadOnly(false))
 	time.Sleep(100 * time.Millisecond)
 	if reply := send(); reply.Status != http.StatusOK {
