@@ -52,6 +52,8 @@ type Store struct {
 
 	auditKey []byte
 	written  atomic.Int64
+	dir      string
+	faults   faults
 }
 
 // busyTimeout is how long a write waits for another process, and a sync for another one of its organization.
@@ -67,7 +69,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := makePrivate(path); err != nil {
 		return nil, err
 	}
-	s := &Store{vault: c.Vault, clock: c.Clock, auditKey: c.Vault.Key("audit")}
+	s := &Store{vault: c.Vault, clock: c.Clock, auditKey: c.Vault.Key("audit"), dir: c.Dir}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
@@ -173,6 +175,7 @@ func (s *Store) Close() error {
 // transact runs fn in a writing transaction, all or nothing; when it returns nil, what fn wrote is on disk.
 func (s *Store) transact(ctx context.Context, doing string, fn func(*txn) error) error {
 	err := s.within(ctx, s.write, nil, doing, fn)
+	s.faults.note(err)
 	if err == nil {
 		s.log.committed()
 	}
@@ -206,7 +209,7 @@ func (s *Store) within(ctx context.Context, pool *sql.DB, options *sql.TxOptions
 	if err := fn(newTxn(ctx, tx, s.clock(), &s.written)); err != nil {
 		return busy(doing, err)
 	}
-	return busy(doing, tx.Commit())
+	return committed(doing, tx.Commit())
 }
 
 // busy gives an error of the database its kind: what may succeed later is foyer.Busy, the rest stays internal and gets doing in front.
@@ -221,9 +224,9 @@ func busy(doing string, err error) error {
 		case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 			return retryable("the database is busy; nothing was changed, try again", doing, err)
 		case sqlite3.SQLITE_FULL:
-			return retryable("the disk is full; nothing was changed", doing, err)
+			return retryable("the disk is full; nothing was changed, try again once it has room", doing, err)
 		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
-			return retryable("the database cannot be written now; nothing was changed", doing, err)
+			return retryable("the database cannot be used now, since its disk fails or is read-only; nothing was changed, try again", doing, err)
 		}
 	case errors.Is(err, context.DeadlineExceeded):
 		return retryable("the database did not answer in time; nothing was changed, try again", doing, err)

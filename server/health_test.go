@@ -1,0 +1,134 @@
+package server_test
+
+import (
+	"context"
+	"database/sql"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	_ "modernc.org/sqlite"
+
+	"foyer/foyertest"
+	"foyer/script"
+	"foyer/server"
+)
+
+// ask gets a path of a server.
+func ask(t *testing.T, s *script.Script, path string) *script.Reply {
+	t.Helper()
+	req, err := http.NewRequest(http.MethodGet, s.URL+path, nil)
+	must(t, err)
+	return do(t, s, req)
+}
+
+// wantState waits until /readyz says that, and checks that /healthz goes on saying ok.
+func wantState(t *testing.T, f *foyertest.Foyer, status int, line string) {
+	t.Helper()
+	var reply *script.Reply
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		if reply = ask(t, f.Script, "/readyz"); reply.Status == status {
+			break
+		}
+	}
+	if reply.Status != status || reply.Body != line+"\n" || reply.Header.Get("Cache-Control") != "no-store" || (reply.Header.Get("Retry-After") != "") != (status != 200) {
+		t.Errorf("/readyz says %d %q, %v; want %d %q", reply.Status, reply.Body, reply.Header, status, line)
+	}
+	if reply := ask(t, f.Script, "/healthz"); reply.Status != 200 || reply.Body != "ok\n" {
+		t.Errorf("/healthz says %d %q", reply.Status, reply.Body)
+	}
+}
+
+// logLines is a log that a test reads while it is written.
+type logLines struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+// Write implements io.Writer.
+func (l *logLines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logLines) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
+
+func (l *logLines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+// TestReady_SaysWhatIsWrongUntilItIsMended holds that the reply names what is wrong and nothing of the inside, that the log says why, once, and that it is ready again without a restart.
+func TestReady_SaysWhatIsWrongUntilItIsMended(t *testing.T) {
+	log := &logLines{}
+	f := foyertest.StartWith(t, server.Config{Log: log.logger()})
+	wantState(t, f, 200, "ready")
+	db, err := sql.Open("sqlite", filepath.Join(f.Dir, "foyer.db"))
+	must(t, err)
+	defer db.Close()
+	_, err = db.Exec(`UPDATE goose_db_version SET is_applied = 0 WHERE version_id > 1`)
+	must(t, err)
+	wantState(t, f, 503, "not ready: the database has an older schema")
+	for range 5 {
+		ask(t, f.Script, "/readyz")
+	}
+	_, err = db.Exec(`UPDATE goose_db_version SET is_applied = 1`)
+	must(t, err)
+	wantState(t, f, 200, "ready")
+	if log.count(`its schema is number 1, this program needs`) != 1 || log.count("ready again") != 1 {
+		t.Errorf("the log has not once what is wrong, and once that it is over:\n%s", log.text.String())
+	}
+	if log.count("path=/readyz") != 0 || log.count("path=/healthz") != 0 {
+		t.Error("who asks whether it is ready fills the log")
+	}
+}
+
+func TestReady_NotWithoutItsDatabase(t *testing.T) {
+	f := foyertest.Start(t)
+	must(t, f.Store.Close())
+	wantState(t, f, 503, "not ready: the database cannot be read")
+}
+
+// TestReady_NewerSchemaIsReady holds that a server goes on when a newer one has brought the database up to date.
+func TestReady_NewerSchemaIsReady(t *testing.T) {
+	f := foyertest.Start(t)
+	db, err := sql.Open("sqlite", filepath.Join(f.Dir, "foyer.db"))
+	must(t, err)
+	defer db.Close()
+	_, err = db.Exec(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)`)
+	must(t, err)
+	wantState(t, f, 200, "ready")
+}
+
+// TestReady_ShutdownSaysSoFirst holds that a server which is told to end is not ready at once, while it still takes uploads, and then ends.
+func TestReady_ShutdownSaysSoFirst(t *testing.T) {
+	f := foyertest.Start(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	s := server.New(server.Config{Store: f.Store, Authority: f.Authority, Log: slog.New(slog.DiscardHandler), SpoolDir: f.Dir, Drain: 3 * time.Second})
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, l) }()
+	f.Script.URL = "http://" + l.Addr().String()
+	wantState(t, f, 200, "ready")
+	stop()
+	wantState(t, f, 503, "not ready: the server is shutting down")
+	wantLine(t, f.Upload(t, ann), annLine)
+	select {
+	case err := <-ended:
+		must(t, err)
+	case <-time.After(time.Minute):
+		t.Fatal("it does not end")
+	}
+	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+		t.Error("it still takes connections")
+	}
+}
