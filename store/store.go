@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gofrs/flock"
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -53,6 +54,7 @@ type Store struct {
 	auditKey []byte
 	written  atomic.Int64
 	dir      string
+	lock     *flock.Flock // a share of the data folder's
 	faults   faults
 }
 
@@ -65,15 +67,18 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	path := filepath.Join(c.Dir, "foyer.db")
-	if err := makePrivate(path); err != nil {
+	path := filepath.Join(c.Dir, databaseName)
+	lock, err := shareFolder(c.Dir)
+	if err != nil {
 		return nil, err
 	}
-	s := &Store{vault: c.Vault, clock: c.Clock, auditKey: c.Vault.Key("audit"), dir: c.Dir}
+	if err := makePrivate(path); err != nil {
+		return nil, errors.Join(err, lock.Unlock())
+	}
+	s := &Store{vault: c.Vault, clock: c.Clock, auditKey: c.Vault.Key("audit"), dir: c.Dir, lock: lock}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
-	var err error
 	if s.write, err = sql.Open("sqlite", dsn(path, "_txlock", "immediate")); err != nil {
 		return nil, err
 	}
@@ -169,7 +174,7 @@ func (s *Store) checkPepper(ctx context.Context) error {
 
 // Close closes the database. Running transactions are finished or rolled back first.
 func (s *Store) Close() error {
-	return errors.Join(s.log.close(), s.ident.Close(), s.read.Close(), s.write.Close())
+	return errors.Join(s.log.close(), s.ident.Close(), s.read.Close(), s.write.Close(), s.lock.Unlock())
 }
 
 // transact runs fn in a writing transaction, all or nothing; when it returns nil, what fn wrote is on disk.

@@ -43,7 +43,8 @@ type cli struct {
 	Vault   vaultCmd   `cmd:"" help:"The keys under which is encrypted what held runs keep."`
 	Audit   auditCmd   `cmd:"" help:"The audit: who did what, from where, and that nobody altered it."`
 	Alert   alertCmd   `cmd:"" help:"Alerts: what somebody should look at."`
-	Backup  backupCmd  `cmd:"" help:"Copy the database, also while the server runs."`
+	Backup  backupCmd  `cmd:"" help:"Copy the database, also while the server runs; encrypted if wanted."`
+	Restore restoreCmd `cmd:"" help:"Put a backup in the place of the database, or check that it could be."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 	Bench   benchCmd   `cmd:"" hidden:"" help:"Measure syncs beside the sqlite3 command."`
 }

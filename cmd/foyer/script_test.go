@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fields": fields, "value": value, "serve": serve, "upload": upload, "tokenrefused": tokenRefused,
+			"agekey": ageKey, "cut": cutFile,
 			"mailed": func(ts *testscript.TestScript, neg bool, args []string) { mailed(ts, mail, neg, args) },
 		},
 	})
