@@ -3,9 +3,11 @@ package server_test
 import (
 	"context"
 	"database/sql"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -110,14 +112,7 @@ func TestReady_NewerSchemaIsReady(t *testing.T) {
 // TestReady_ShutdownSaysSoFirst holds that a server which is told to end is not ready at once, while it still takes uploads, and then ends.
 func TestReady_ShutdownSaysSoFirst(t *testing.T) {
 	f := foyertest.Start(t)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	s := server.New(server.Config{Store: f.Store, Authority: f.Authority, Log: slog.New(slog.DiscardHandler), SpoolDir: f.Dir, Drain: 3 * time.Second})
-	ended := make(chan error, 1)
-	go func() { ended <- s.Serve(ctx, l) }()
-	f.Script.URL = "http://" + l.Addr().String()
+	stop, ended := serveInTheClear(t, f, server.New(server.Config{Store: f.Store, Authority: f.Authority, Log: slog.New(slog.DiscardHandler), SpoolDir: f.Dir, Drain: 3 * time.Second}))
 	wantState(t, f, 200, "ready")
 	stop()
 	wantState(t, f, 503, "not ready: the server is shutting down")
@@ -128,7 +123,45 @@ func TestReady_ShutdownSaysSoFirst(t *testing.T) {
 	case <-time.After(time.Minute):
 		t.Fatal("it does not end")
 	}
-	if _, err := net.Dial("tcp", l.Addr().String()); err == nil {
+	if _, err := net.Dial("tcp", strings.TrimPrefix(f.Script.URL, "http://")); err == nil {
 		t.Error("it still takes connections")
+	}
+}
+
+// serveInTheClear serves over HTTP/1.1 besides, without TLS, and has the script go there. It returns what ends that, and where the end is told.
+func serveInTheClear(t *testing.T, f *foyertest.Foyer, s *server.Server) (stop func(), ended <-chan error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	t.Cleanup(stop)
+	end := make(chan error, 1)
+	go func() { end <- s.Serve(ctx, l) }()
+	f.Script.URL = "http://" + l.Addr().String()
+	return stop, end
+}
+
+// TestHTTP_ASlowAnswerCancelsNothingAfterIt holds that a request which takes longer than a client may stall (a sync that waits for its turn) does not spoil its connection for those after it.
+func TestHTTP_ASlowAnswerCancelsNothingAfterIt(t *testing.T) {
+	f := foyertest.Start(t)
+	s := server.New(server.Config{Store: f.Store, Authority: f.Authority, Log: slog.New(slog.DiscardHandler), Limits: server.Limits{Stall: 100 * time.Millisecond}})
+	server.Handle(s, http.MethodPost, "/slow", func(w http.ResponseWriter, r *http.Request) error {
+		io.Copy(io.Discard, r.Body)
+		r.Body.Read(make([]byte, 1)) // once more, as whoever reads parts does
+		time.Sleep(300 * time.Millisecond)
+		return r.Context().Err()
+	})
+	serveInTheClear(t, f, s)
+	connections := map[string]bool{}
+	trace := &httptrace.ClientTrace{GotConn: func(c httptrace.GotConnInfo) { connections[c.Conn.LocalAddr().String()] = true }}
+	for range 3 {
+		req, err := http.NewRequestWithContext(httptrace.WithClientTrace(t.Context(), trace), http.MethodPost, f.Script.URL+"/slow", strings.NewReader("a body"))
+		must(t, err)
+		if reply := do(t, f.Script, req); reply.Status != http.StatusOK {
+			t.Errorf("it gets %d %s", reply.Status, reply.Body)
+		}
+	}
+	if len(connections) != 1 {
+		t.Errorf("%d connections were used: the test shows nothing", len(connections))
 	}
 }
