@@ -22,13 +22,9 @@ func (s *Store) checkAtRest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		name := "at_rest_" + strconv.Itoa(n)
-		if _, err := s.write.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, name, check); err != nil {
-			return busy("open the database", err)
-		}
-		var kept string
-		if err := s.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = $1`, name).Scan(&kept); err != nil {
-			return busy("open the database", err)
+		kept, err := s.noted(ctx, "at_rest_"+strconv.Itoa(n), check)
+		if err != nil {
+			return err
 		}
 		if kept != check {
 			return fmt.Errorf("the key at rest number %d is another one than this database was used with: put its keys/at-rest (or FOYER_AT_REST) back", n)

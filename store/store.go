@@ -158,18 +158,28 @@ func (s *Store) migrate(ctx context.Context) error {
 // checkPepper compares the pepper with the one that the database was made with, and notes it in a new one.
 func (s *Store) checkPepper(ctx context.Context) error {
 	check := s.vault.Check()
-	_, err := s.write.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ('pepper', $1) ON CONFLICT DO NOTHING`, check)
+	kept, err := s.noted(ctx, "pepper", check)
 	if err != nil {
-		return busy("open the database", err)
-	}
-	var kept string
-	if err := s.read.QueryRowContext(ctx, `SELECT value FROM meta WHERE name = 'pepper'`).Scan(&kept); err != nil {
-		return busy("open the database", err)
+		return err
 	}
 	if kept != check {
 		return errors.New("this database was made with another pepper: put its keys/pepper (or FOYER_PEPPER) back; with a new one no customer's key would work")
 	}
 	return nil
+}
+
+// noted returns what the database notes under a name; where it has nothing there, value is noted first. It writes only then: who only reads need not wait for whoever writes.
+func (s *Store) noted(ctx context.Context, name, value string) (kept string, err error) {
+	const find = `SELECT value FROM meta WHERE name = $1`
+	err = s.read.QueryRowContext(ctx, find, name).Scan(&kept)
+	if !errors.Is(err, sql.ErrNoRows) {
+		return kept, busy("open the database", err)
+	}
+	if _, err := s.write.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, name, value); err != nil {
+		return "", busy("open the database", err)
+	}
+	err = s.read.QueryRowContext(ctx, find, name).Scan(&kept)
+	return kept, busy("open the database", err)
 }
 
 // Close closes the database. Running transactions are finished or rolled back first.
@@ -232,6 +242,8 @@ func busy(doing string, err error) error {
 			return retryable("the disk is full; nothing was changed, try again once it has room", doing, err)
 		case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
 			return retryable("the database cannot be used now, since its disk fails or is read-only; nothing was changed, try again", doing, err)
+		case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB: // SQLite says so too where the disk could not be read
+			return retryable("the database cannot be read now; nothing was changed, try again", doing, err)
 		}
 	case errors.Is(err, context.DeadlineExceeded):
 		return retryable("the database did not answer in time; nothing was changed, try again", doing, err)

@@ -22,6 +22,10 @@ import (
 // TestMain builds the command and puts it in front of the path. The scripts run it, and not this program, because under the race detector
 // each start of it would take half a second.
 func TestMain(m *testing.M) {
+	if path := os.Getenv(holdVariable); path != "" {
+		holdDatabase(path)
+		return
+	}
 	dir, err := os.MkdirTemp("", "foyer-test-")
 	if err != nil {
 		panic(err)
