@@ -30,6 +30,7 @@ var targets = []string{"own", "another key", "another site", "another organizati
 var routes = map[string]access{
 	"GET /":        {public: true},
 	"GET /healthz": {public: true},
+	"GET /readyz":  {public: true},
 	"GET /.well-known/oauth-authorization-server": {public: true},
 	"POST /auth/connect/token": {
 		ask: func(t *testing.T, w *tenants, caller *script.Script, to target) *http.Request {

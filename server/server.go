@@ -36,6 +36,7 @@ type Config struct {
 	PublicURL      string // as clients reach the server: https://foyer.example.com
 	TrustedProxies []netip.Prefix
 	Limits         Limits
+	Drain          time.Duration // how long /readyz says that the server shuts down before it takes no more requests
 }
 
 // Server answers requests.
@@ -44,6 +45,7 @@ type Server struct {
 	routes  map[string]route
 	running sync.Map // key and Idempotency-Key of each request that is being carried out
 	uploads uploads
+	health  health
 }
 
 // route is a path: its method, and how it is answered and fails.
@@ -62,7 +64,8 @@ func New(c Config) *Server {
 		"/auth/connect/revoke":                    {http.MethodPost, s.revoke, failOAuth},
 		"/.well-known/oauth-authorization-server": {http.MethodGet, s.metadata, failProblem},
 		"/addressbook/uploadcsv":                  {http.MethodPost, s.upload, failProblem},
-		"/healthz":                                {http.MethodGet, s.health, failProblem},
+		"/healthz":                                {http.MethodGet, s.healthy, failProblem},
+		"/readyz":                                 {http.MethodGet, s.ready, failProblem},
 		"/":                                       {http.MethodGet, s.welcome, failProblem},
 	}
 	return s
@@ -134,6 +137,7 @@ type logEntry struct {
 	caller string
 	run    string
 	err    error
+	quiet  bool // it is asked every few seconds, and its line would tell nothing
 }
 
 type logKey struct{}
@@ -147,6 +151,9 @@ func logOf(r *http.Request) *logEntry {
 
 // logRequest writes a request's line: ids, no personal data. The cause of a fault goes with it.
 func (s *Server) logRequest(r *http.Request, w *recorder, entry *logEntry, took time.Duration) {
+	if entry.quiet {
+		return
+	}
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
 		slog.String("request", entry.id), slog.String("method", methodName(r.Method)), slog.String("path", cmp.Or(entry.path, "unknown")),
@@ -257,7 +264,7 @@ const (
 	maxHeader       = 32 << 10
 )
 
-// Serve answers on the listeners until ctx ends; then it takes no more requests, finishes those that run, applies among them, and returns.
+// Serve answers on the listeners until ctx ends; then it says so at /readyz for as long as Drain, takes no more requests, finishes those that run, applies among them, and returns.
 func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 	h := &http.Server{
 		Handler: s, ReadHeaderTimeout: s.Limits.Header, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
@@ -273,6 +280,7 @@ func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
 		return err
 	case <-ctx.Done():
 	}
+	s.sayGoodbye(ended)
 	wait, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	s.Log.Info("shutting down; running syncs are finished first")
@@ -294,12 +302,6 @@ func (h handshakeHints) Handle(ctx context.Context, r slog.Record) error {
 		r = slog.NewRecord(r.Time, r.Level, before+"bogus greeting", r.PC)
 	}
 	return h.Handler.Handle(ctx, r)
-}
-
-func (s *Server) health(w http.ResponseWriter, _ *http.Request) error {
-	w.Header().Set("Content-Type", "text/plain; charset=us-ascii")
-	_, err := w.Write([]byte("ok\n"))
-	return err
 }
 
 func (s *Server) welcome(w http.ResponseWriter, _ *http.Request) error {

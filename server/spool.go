@@ -54,7 +54,16 @@ func (s *spool) Write(p []byte) (int, error) {
 	if err := s.openFile(); err != nil {
 		return 0, err
 	}
-	return s.file.Write(p)
+	n, err := s.file.Write(p)
+	return n, spoolError(err)
+}
+
+// spoolError is what the sender is told where the disk does not take the file.
+func spoolError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &foyer.Error{Kind: foyer.Busy, Message: "the upload could not be stored; nothing was changed, try again", Err: err, RetryAfter: time.Minute}
 }
 
 func (s *spool) openFile() error {
@@ -63,13 +72,13 @@ func (s *spool) openFile() error {
 	}
 	f, err := os.CreateTemp(s.dir, "upload-*")
 	if err != nil {
-		return &foyer.Error{Kind: foyer.Busy, Message: "the upload could not be stored; nothing was changed, try again", Err: err, RetryAfter: time.Minute}
+		return spoolError(err)
 	}
 	os.Remove(f.Name())
 	s.file = f
 	_, err = f.Write(s.memory)
 	s.memory = nil
-	return err
+	return spoolError(err)
 }
 
 // reader returns the bytes of the file from the first on.
@@ -242,5 +251,9 @@ func (b *timedBody) Read(p []byte) (int, error) {
 	if err := b.control.SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		return 0, fmt.Errorf("set the deadline: %w", err)
 	}
-	return b.ReadCloser.Read(p)
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) { // net/http waits for the next request then; were that cut, it would cancel all that comes after on the connection
+		b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }

@@ -101,7 +101,7 @@ var acts = map[string]audited{
 		w.Clock.Move(100 * 24 * time.Hour)
 		return w.Store.Prune(w.t.Context(), c, 90*24*time.Hour)
 	}},
-	"store.backup": {all: true, do: func(w *world, c foyer.Caller) error { return w.Store.Backup(w.t.Context(), c, w.path()) }},
+	"store.backup": {all: true, do: func(w *world, c foyer.Caller) error { return w.Store.Backup(w.t.Context(), c, w.path(), nil) }},
 }
 
 // rows is what was delivered.
@@ -268,7 +268,7 @@ func TestAudit_WhatFailsLeavesNoRow(t *testing.T) {
 		"nobody":                     func() error { _, err := w.Store.Erase(ctx, c, org, 0, "nobody@test.com"); return err },
 		"nobody who was erased":      func() error { return w.Store.Forget(ctx, c, org, "p1@test.com") },
 		"an entry that is not there": func() error { return edit(w, c, "nobody@test.com", "Boss") },
-		"a copy over a file":         func() error { return w.Store.Backup(ctx, c, w.Dir+"/foyer.db") },
+		"a copy over a file":         func() error { return w.Store.Backup(ctx, c, w.Dir+"/foyer.db", nil) },
 	} {
 		before := w.state()
 		if err := try(); err == nil {

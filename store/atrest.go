@@ -22,10 +22,9 @@ func (s *Store) checkAtRest(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		name := "at_rest_" + strconv.Itoa(n)
-		kept, err := s.fact(ctx, name, check)
+		kept, err := s.noted(ctx, "at_rest_"+strconv.Itoa(n), check)
 		if err != nil {
-			return s.busy("open the database", err)
+			return err
 		}
 		if kept != check {
 			return fmt.Errorf("the key at rest number %d is another one than this database was used with: put its keys/at-rest (or FOYER_AT_REST) back", n)

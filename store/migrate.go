@@ -12,7 +12,7 @@ import (
 // schemaFolders are where the migrations of each database lie. A migration has the same number in both: it brings the same tables about.
 var schemaFolders = map[goose.Dialect]string{goose.DialectSQLite3: "migrations/sqlite", goose.DialectPostgres: "migrations/postgres"}
 
-func schemaOf(db *sql.DB, kind goose.Dialect) (*goose.Provider, error) {
+func schemaFrom(db *sql.DB, kind goose.Dialect) (*goose.Provider, error) {
 	dir, err := fs.Sub(migrations, schemaFolders[kind])
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func schemaOf(db *sql.DB, kind goose.Dialect) (*goose.Provider, error) {
 // migrate applies what is missing of the schema, each step in a transaction. Two processes that start at once race; the one that loses looks again. A schema that is newer than
 // this program is left alone: it has all that this one needs.
 func migrate(ctx context.Context, db *sql.DB, kind goose.Dialect) error {
-	p, err := schemaOf(db, kind)
+	p, err := schemaFrom(db, kind)
 	if err != nil {
 		return err
 	}

@@ -162,7 +162,7 @@ func (s *Store) proveWall(ctx context.Context) error {
 
 // migratePostgres applies what is missing of the schema, one process at a time.
 func (s *Store) migratePostgres(ctx context.Context) error {
-	p, err := schemaOf(s.write, goose.DialectPostgres)
+	p, err := schemaFrom(s.write, goose.DialectPostgres)
 	if err != nil {
 		return err
 	}

@@ -131,6 +131,7 @@ var callerless = map[string]string{
 	"Close":         "whoever opened it closes it",
 	"Now":           "it tells the time",
 	"Written":       "it tells how many rows were written",
+	"Ready":         "it tells what anybody may know",
 	"LookupKey":     "it is how a caller comes to be known",
 	"TokenRevoked":  "it is how a caller comes to be known",
 	"TouchKey":      "it notes that a caller came to be known",

@@ -68,12 +68,15 @@ func openSchema(c Config) (*Store, *goose.Provider, error) {
 		err = s.connectPostgres(c.Database)
 	} else {
 		kind = goose.DialectSQLite3
-		s.write, err = sql.Open("sqlite", dsn(filepath.Join(c.Dir, "foyer.db"), "_txlock", "immediate"))
+		if s.lock, err = shareFolder(c.Dir); err != nil {
+			return nil, nil, err
+		}
+		s.write, err = sql.Open("sqlite", dsn(filepath.Join(c.Dir, databaseName), "_txlock", "immediate"))
 	}
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := schemaOf(s.write, kind)
+	p, err := schemaFrom(s.write, kind)
 	if err != nil {
 		return nil, nil, errors.Join(err, s.Close())
 	}

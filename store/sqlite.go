@@ -19,11 +19,14 @@ func (s *Store) openSQLite(ctx context.Context, c Config) error {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
-	path := filepath.Join(c.Dir, "foyer.db")
+	path := filepath.Join(c.Dir, databaseName)
+	var err error
+	if s.lock, err = shareFolder(c.Dir); err != nil {
+		return err
+	}
 	if err := makePrivate(path); err != nil {
 		return err
 	}
-	var err error
 	if s.write, err = sql.Open("sqlite", dsn(path, "_txlock", "immediate")); err != nil {
 		return err
 	}
@@ -80,9 +83,11 @@ func sqliteBusy(err error) string {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return "the database is busy; nothing was changed, try again"
 	case sqlite3.SQLITE_FULL:
-		return "the disk is full; nothing was changed"
+		return "the disk is full; nothing was changed, try again once it has room"
 	case sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY:
-		return "the database cannot be written now; nothing was changed"
+		return "the database cannot be used now, since its disk fails or is read-only; nothing was changed, try again"
+	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB: // SQLite says so too where the disk could not be read
+		return "the database cannot be read now; nothing was changed, try again"
 	}
 	return ""
 }

@@ -17,6 +17,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"foyer"
 	"foyer/vault"
 )
@@ -45,6 +47,9 @@ type Store struct {
 
 	auditKey []byte
 	written  atomic.Int64
+	dir      string       // the data folder
+	lock     *flock.Flock // a share of the data folder's; nil: the database is not in it
+	faults   faults
 }
 
 // busyTimeout is how long a write waits for another process, and a sync for another one of its organization.
@@ -56,7 +61,7 @@ const everyOrg foyer.OrgID = "*"
 // Open opens the database and brings its schema up to date; a file is made where there is none. A database that was made with another pepper is refused,
 // and so is one of PostgreSQL that is reached over a network unprotected, or through a role that row-level security does not hold.
 func Open(ctx context.Context, c Config) (*Store, error) {
-	s := &Store{vault: c.Vault, clock: c.Clock, auditKey: c.Vault.Key("audit")}
+	s := &Store{vault: c.Vault, clock: c.Clock, auditKey: c.Vault.Key("audit"), dir: c.Dir}
 	if s.clock == nil {
 		s.clock = time.Now
 	}
@@ -76,9 +81,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 // checkPepper compares the pepper with the one that the database was made with, and notes it in a new one.
 func (s *Store) checkPepper(ctx context.Context) error {
 	check := s.vault.Check()
-	kept, err := s.fact(ctx, "pepper", check)
+	kept, err := s.noted(ctx, "pepper", check)
 	if err != nil {
-		return s.busy("open the database", err)
+		return err
 	}
 	if kept != check {
 		return errors.New("this database was made with another pepper: put its keys/pepper (or FOYER_PEPPER) back; with a new one no customer's key would work")
@@ -86,18 +91,18 @@ func (s *Store) checkPepper(ctx context.Context) error {
 	return nil
 }
 
-// fact returns what is noted of the database under a name; where nothing is, it notes that value. It writes only then: a replica cannot.
-func (s *Store) fact(ctx context.Context, name, value string) (noted string, err error) {
-	const q = `SELECT value FROM meta WHERE name = $1`
-	err = s.read.QueryRowContext(ctx, q, name).Scan(&noted)
+// noted returns what the database notes under a name; where it has nothing there, value is noted first. It writes only then: who only reads need not wait for whoever writes, and a replica can be read.
+func (s *Store) noted(ctx context.Context, name, value string) (kept string, err error) {
+	const find = `SELECT value FROM meta WHERE name = $1`
+	err = s.read.QueryRowContext(ctx, find, name).Scan(&kept)
 	if !errors.Is(err, sql.ErrNoRows) {
-		return noted, err
+		return kept, s.busy("open the database", err)
 	}
 	if _, err := s.write.ExecContext(ctx, `INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, name, value); err != nil {
-		return "", err
+		return "", s.busy("open the database", err)
 	}
-	err = s.read.QueryRowContext(ctx, q, name).Scan(&noted)
-	return noted, err
+	err = s.read.QueryRowContext(ctx, find, name).Scan(&kept)
+	return kept, s.busy("open the database", err)
 }
 
 // Close closes the database. Running transactions are finished or rolled back first.
@@ -107,6 +112,9 @@ func (s *Store) Close() error {
 		if pool != nil {
 			err = errors.Join(err, pool.Close())
 		}
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Unlock())
 	}
 	return err
 }
@@ -130,6 +138,7 @@ func (s *Store) beside(ctx context.Context, org foyer.OrgID, doing string, fn fu
 
 func (s *Store) changing(ctx context.Context, about scope, fn func(*txn) error) error {
 	err := s.within(ctx, s.write, about, nil, fn)
+	s.faults.note(err)
 	if err == nil {
 		s.log.committed()
 	}
@@ -218,7 +227,7 @@ func (s *Store) unconfirmed(conn *sql.Conn, doing string, err error) error {
 	if err != nil && s.dialect.gone(conn) {
 		return retryable("the database went away before it said whether this is stored; send it again: what is stored already is not applied twice", doing, err)
 	}
-	return s.busyOn(conn, doing, err)
+	return s.committed(doing, err)
 }
 
 func retryable(message, doing string, err error) error {

@@ -47,7 +47,8 @@ type cli struct {
 	Alert   alertCmd   `cmd:"" help:"Alerts: what somebody should look at."`
 	Migrate migrateCmd `cmd:"" help:"Bring the database's schema up to date; each server does so too when it starts, where its role may."`
 	Copy    copyCmd    `cmd:"" help:"Move an installation from its data folder to PostgreSQL."`
-	Backup  backupCmd  `cmd:"" help:"Copy the database, also while the server runs."`
+	Backup  backupCmd  `cmd:"" help:"Copy the database, also while the server runs; encrypted if wanted."`
+	Restore restoreCmd `cmd:"" help:"Put a backup in the place of the database, or check that it could be."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 	Bench   benchCmd   `cmd:"" hidden:"" help:"Measure syncs beside the sqlite3 command."`
 }

@@ -327,3 +327,41 @@ func TestNodes_ReadOnlyDatabase(t *testing.T) {
 		t.Errorf("%d %s", reply.Status, reply.Body)
 	}
 }
+
+// TestNodes_FullDisk fills the disk of the database. Who uploads is told to come again, and nothing is half done; once there is room, uploads go through without a restart of the node.
+func TestNodes_FullDisk(t *testing.T) {
+	disk, err := os.MkdirTemp("", "foyer-disk") // PostgreSQL runs as another user, who may not look into the test's folder
+	check(t, err)
+	t.Cleanup(func() { os.Remove(disk) })
+	mount(t, disk, "size=200m,mode=0755")
+	t.Setenv("TMPDIR", disk)
+	f := startFleet(t, 1, false)
+	customer := f.customer("Acme")
+	f.upload(customer, "Acme", 0, file(0))
+	empty := fill(t, disk, 0)
+	refused := 0
+	for n := 1; n < 4; n++ {
+		token, err := customer[0].Token()
+		if err != nil {
+			refused++ // where PostgreSQL cannot write its log it ends, and starts again
+			continue
+		}
+		req, err := customer[0].UploadRequest(token, file(n))
+		check(t, err)
+		req.Header.Del("Expect")
+		reply, err := customer[0].Do(req)
+		check(t, err)
+		if reply.Status != http.StatusServiceUnavailable {
+			t.Errorf("%d %s", reply.Status, reply.Body)
+		}
+		refused++
+	}
+	empty()
+	if refused == 0 {
+		t.Error("the disk was never full: the test shows nothing")
+	}
+	for n := 1; n < 4; n++ {
+		f.upload(customer, "Acme", n, file(n))
+	}
+	f.check("Acme", 4)
+}

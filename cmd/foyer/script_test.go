@@ -23,6 +23,10 @@ import (
 // TestMain builds the command and puts it in front of the path. The scripts run it, and not this program, because under the race detector
 // each start of it would take half a second.
 func TestMain(m *testing.M) {
+	if path := os.Getenv(holdVariable); path != "" {
+		holdDatabase(path)
+		return
+	}
 	dir, err := os.MkdirTemp("", "foyer-test-")
 	if err != nil {
 		panic(err)
@@ -69,6 +73,7 @@ func runScripts(t *testing.T, cluster *storetest.Cluster) {
 		Condition: func(name string) (bool, error) { return name == "postgres" && cluster != nil, nil },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"fields": fields, "value": value, "serve": serve, "upload": upload, "tokenrefused": tokenRefused,
+			"agekey": ageKey, "cut": cutFile,
 			"mailed": func(ts *testscript.TestScript, neg bool, args []string) { mailed(ts, mail, neg, args) },
 		},
 	})

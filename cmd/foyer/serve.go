@@ -31,6 +31,7 @@ type serveCmd struct {
 	MailFrom     string         `help:"Sender of that mail; needed with --smtp." placeholder:"EMAIL" env:"FOYER_MAIL_FROM"`
 	Uploads      int            `help:"Most uploads of one key in a minute." default:"120" placeholder:"N" env:"FOYER_UPLOADS"`
 	UndoFor      string         `help:"How long runs can be undone; older changes are deleted." placeholder:"90d" default:"90d" env:"FOYER_UNDO_FOR"`
+	Drain        time.Duration  `help:"How long /readyz says that the server shuts down before it takes no more requests, for a load balancer to look elsewhere." placeholder:"10s" default:"0s" env:"FOYER_DRAIN"`
 }
 
 // Run runs the server until it is interrupted; then it finishes what runs.
@@ -117,7 +118,7 @@ func (a *app) start(o *opened, c *serveCmd) (*instance, error) {
 	}
 	i := &instance{url: urlOf(l.Addr()), certs: certificates}
 	i.server = server.New(server.Config{Store: o.Store, Authority: o.authority, Log: a.log, SpoolDir: spool, PublicURL: publicURL, TrustedProxies: c.TrustedProxy,
-		Limits: server.Limits{Uploads: c.Uploads}})
+		Limits: server.Limits{Uploads: c.Uploads}, Drain: c.Drain})
 	i.listeners = []net.Listener{tls.NewListener(i.server.Limit(l), certificates.TLSConfig())}
 	if c.BehindProxy != "" {
 		plain, err := c.listenPlain()
