@@ -44,7 +44,7 @@ func isDiskFault(err error) bool {
 // one; but if the machine stops before that, all of it may be there after the restart. Never a part of it: it counts by its last page, whose checksum covers the others.
 func (s *Store) committed(doing string, err error) error {
 	if code, ok := errors.AsType[*sqlite.Error](err); ok && code.Code()&0xff == sqlite3.SQLITE_IOERR {
-		const message = "the server's disk failed at the last step: all of it was applied, or nothing; send it again, twice does no harm"
+		const message = "the server's disk failed at the last step: all of it was applied, or nothing; send it again: twice does no harm"
 		return retryable(message, doing, err)
 	}
 	return s.busy(doing, err)

@@ -12,7 +12,9 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/pressly/goose/v3"
 
@@ -338,16 +340,18 @@ func TestBackup_IsOneMoment(t *testing.T) {
 	w := &world{Foyer: f, t: t}
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
-	sent := 0
+	var sent atomic.Int64
 	running.Go(func() {
-		for ; ctx.Err() == nil; sent++ {
-			f.Upload(t, strings.ReplaceAll(people(300), "Clerk", fmt.Sprint("Title ", sent)))
+		for ; ctx.Err() == nil; sent.Add(1) {
+			f.Upload(t, strings.ReplaceAll(people(300), "Clerk", fmt.Sprint("Title ", sent.Load())))
 			f.Clock.Move(1e10)
 		}
 	})
 	defer func() { stop(); running.Wait() }()
 	titles := map[string]bool{}
 	for range 15 {
+		for before := sent.Load(); sent.Load() == before; time.Sleep(time.Millisecond) { // so that the copies are not all of one state, however busy the machine is
+		}
 		backup, dir := w.backup(), t.TempDir()
 		_, err := store.Restore(t.Context(), w.Operator, w.restoring(dir, backup))
 		w.must(err)

@@ -1,12 +1,11 @@
 package main
 
 import (
+	"os"
 	"strings"
 
 	"filippo.io/age"
 	"github.com/rogpeppe/go-internal/testscript"
-
-	"os"
 )
 
 // ageKey makes a pair of keys of age, as age-keygen does: agekey FILE VARIABLE
