@@ -95,7 +95,7 @@ func TestGenerate_ASCIIWithEndsOfWindows(t *testing.T) {
 func TestGenerate_SaysWhatIsSet(t *testing.T) {
 	for name, want := range map[string][]string{
 		"one site, one key": {"delivers for the whole organization", "    # OFFICE    = ", "Site = 'Toronto'"},
-		"several sites":     {"# The sites in Foyer (accents may be left out): Toronto; St. John's;", "    OFFICE      = ", "$Server     = 'https://foyer.example.com:8443'", "There are others, whose names are not in ASCII"},
+		"several sites":     {"# The sites in Foyer (accents may be left out): Toronto; St. John's", "    OFFICE      = ", "$Server     = 'https://foyer.example.com:8443'", "There are others, whose names are not in ASCII"},
 		"a key of a site":   {"delivers for the site Toronto only", "    # OFFICE    = ", "leave Site out"},
 		"own authority":     {`"Cert Hash(sha256)" must be AB:CD`},
 		"breaking out":      {"Site = '''; exit; ''' }"},

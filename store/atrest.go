@@ -27,7 +27,7 @@ func (s *Store) checkAtRest(ctx context.Context) error {
 			return err
 		}
 		if kept != check {
-			return fmt.Errorf("the key at rest number %d is another one than this database was used with: put its keys/at-rest (or FOYER_AT_REST) back", n)
+			return fmt.Errorf("%w: the key at rest number %d is another one than this database was used with: put its keys/at-rest (or FOYER_AT_REST) back", ErrOtherKeys, n)
 		}
 	}
 	return nil

@@ -5,9 +5,13 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash"
+	"os"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"foyer"
 )
@@ -249,4 +253,18 @@ func addTo(h hash.Hash, value any) {
 	}
 	h.Write(binary.AppendUvarint(nil, uint64(len(text))))
 	h.Write([]byte(text))
+}
+
+// PutAside gives the database in a data folder another name, whole and in one file, so that nobody goes on with it by mistake, and returns its path. To go back to it, give it its
+// old name, foyer.db. The store must be closed. foyer.Conflict where anybody has it open.
+func PutAside(ctx context.Context, dir string, now time.Time) (string, error) {
+	lock, err := takeFolder(dir)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Unlock()
+	path := filepath.Join(dir, databaseName)
+	aside := path + ".copied-" + now.UTC().Format("20060102T150405Z")
+	err = fold(ctx, path, func() error { return os.Rename(path, aside) })
+	return aside, errors.Join(err, syncFolder(dir))
 }

@@ -45,7 +45,7 @@ func takeFolder(dir string) (*flock.Flock, error) {
 }
 
 func inUse(dir string) error {
-	return foyer.Errorf(foyer.Conflict, "a server or a command works on %s; stop it first, then restore. Nothing was changed", dir)
+	return foyer.Errorf(foyer.Conflict, "a server or a command works on %s; stop it first. Nothing was changed", dir)
 }
 
 // syncFolder makes the names in a folder durable.

@@ -234,7 +234,7 @@ func (b *Book) Held(id foyer.RunID) (*Held, error) {
 func waits(run *foyer.Run, now time.Time) error {
 	switch {
 	case run.Status == foyer.Superseded && run.Hold != nil:
-		return foyer.Errorf(foyer.Conflict, "the run %v was superseded by %s: decide on that one", run.ID, run.Hold.Decided)
+		return foyer.Errorf(foyer.Conflict, "the run %v was superseded by %s: look at that one, foyer run show", run.ID, run.Hold.Decided)
 	case run.Status != foyer.Held || run.Hold == nil:
 		return foyer.Errorf(foyer.Conflict, "the run %v is not held, but %s%s", run.ID, run.Status, because(run.Message))
 	case !now.Before(run.Hold.Expires):

@@ -37,9 +37,38 @@ func (s *Store) openPostgres(ctx context.Context, c Config) error {
 		return err
 	}
 	if err := s.migratePostgres(ctx); err != nil {
+		return s.opening(err)
+	}
+	return s.opening(s.proveWall(ctx))
+}
+
+// opening says of what keeps a database from being opened what is to be done about it, where trying again would not help.
+func (s *Store) opening(err error) error {
+	if known, ok := errors.AsType[*foyer.Error](err); ok {
+		return known
+	}
+	message := ""
+	code, answered := errors.AsType[*pgconn.PgError](err)
+	_, unknown := errors.AsType[*net.DNSError](err)
+	switch {
+	case answered && (code.Code == "28P01" || code.Code == "28000"):
+		message = "the database does not let this role in (" + code.Message + "); the password is looked for in --database, PGPASSWORD, and the file that PGPASSFILE names. In an address / # and @ are written as %2F, %23 and %40"
+	case answered && code.Code == "3D000":
+		message = code.Message + "; make it, or see whether --database ends in its name"
+	case answered && code.Code == "42P01", answered && code.Code == "3F000":
+		message = "there is no schema of Foyer's here (" + code.Message + "); make it as the owner of the database: foyer migrate"
+	case answered && code.Code == "42501":
+		message = "this role may not do what servers do (" + code.Message + "); run as the owner: foyer migrate --app-role ROLE"
+	case answered && code.Code == "42704":
+		message = "--database has a setting that PostgreSQL does not know: " + code.Message
+	case unknown:
+		message = "--database names a host that is not known: " + err.Error()
+	case err != nil && !answered && strings.Contains(err.Error(), "server refused TLS connection"):
+		message = "the database takes no TLS connections, and is reached over a network: turn ssl on in its postgresql.conf"
+	default:
 		return s.busy("open the database", err)
 	}
-	return s.busy("open the database", s.proveWall(ctx))
+	return &foyer.Error{Kind: foyer.Forbidden, Message: message}
 }
 
 // connectPostgres makes the pools. Nothing is sent yet.
@@ -179,7 +208,7 @@ func (s *Store) migratePostgres(ctx context.Context) error {
 	}
 	err = migrate(ctx, s.write, goose.DialectPostgres)
 	if code, ok := errors.AsType[*pgconn.PgError](err); ok && code.Code == "42501" {
-		return foyer.Errorf(foyer.Forbidden, "the schema is older than this program, and this role may not change it; run as its owner: foyer migrate (%s)", code.Message)
+		return foyer.Errorf(foyer.Forbidden, "the schema is missing or older than this program, and this role may not change it (%s); run as the owner of the database: foyer migrate --app-role ROLE", code.Message)
 	}
 	return err
 }

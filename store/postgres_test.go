@@ -346,6 +346,10 @@ func TestCopy_MovesAnInstallation(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	c.Database = ""
+	if _, err := store.Open(t.Context(), store.Config{Dir: c.Dir, Vault: c.Vault, Alone: true}); foyer.KindOf(err) != foyer.Conflict {
+		t.Errorf("a copy may begin while somebody works on the original: %v", err)
+	}
 	if _, err := to.CreateSite(t.Context(), operator, orgs[0].ID, foyer.Site{Name: "Only in the copy"}); err != nil {
 		t.Fatal(err)
 	}

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 
 	"foyer"
@@ -31,7 +33,7 @@ func CheckSchema(ctx context.Context, c Config) (Schema, error) {
 	}
 	defer s.Close()
 	schema, err := schemaNow(ctx, p)
-	return schema, s.busy("look at the schema", err)
+	return schema, s.opening(err)
 }
 
 // Migrate brings the schema of a database up to date, each step whole or not at all, however many processes do so at once. On PostgreSQL it makes the role of that name,
@@ -50,7 +52,7 @@ func Migrate(ctx context.Context, c Config, role string) (Schema, error) {
 		err = migrate(ctx, s.write, goose.DialectSQLite3)
 	}
 	if err != nil {
-		return before, s.busy("change the schema", err)
+		return before, s.opening(err)
 	}
 	after, err := schemaNow(ctx, p)
 	after.Applied, after.Role = before.Pending, role
@@ -106,14 +108,17 @@ func (s *Store) grant(ctx context.Context, role string) (made bool, err error) {
 		return false, err
 	}
 	defer tx.Rollback()
-	var above bool
-	err = tx.QueryRowContext(ctx, `SELECT rolsuper OR rolbypassrls FROM pg_roles WHERE rolname = $1`, role).Scan(&above)
+	var above, owns bool
+	const q = `SELECT rolsuper OR rolbypassrls, oid = (SELECT relowner FROM pg_class WHERE oid = 'book'::regclass) FROM pg_roles WHERE rolname = $1`
+	err = tx.QueryRowContext(ctx, q, role).Scan(&above, &owns)
 	made = errors.Is(err, sql.ErrNoRows)
 	switch {
 	case err != nil && !made:
 		return false, err
 	case above:
 		return false, foyer.Errorf(foyer.Invalid, "the role %q may bypass row-level security; name another one, which is made if it is not there", role)
+	case owns:
+		return false, foyer.Errorf(foyer.Invalid, "the role %q owns the tables, and could change them; name another one for the servers", role)
 	}
 	var schema, database string
 	if err := tx.QueryRowContext(ctx, `SELECT current_schema(), current_database()`).Scan(&schema, &database); err != nil {
@@ -132,7 +137,11 @@ func (s *Store) grant(ctx context.Context, role string) (made bool, err error) {
 		statements = slices.Insert(statements, 0, "CREATE ROLE "+name+" LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE")
 	}
 	for _, statement := range statements {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
+		_, err := tx.ExecContext(ctx, statement)
+		if code, ok := errors.AsType[*pgconn.PgError](err); ok && code.Code == "42501" && strings.HasPrefix(statement, "CREATE ROLE") {
+			return false, foyer.Errorf(foyer.Forbidden, "the schema is up to date, but this role may not make the role %s; have it made, and run this again: CREATE ROLE %s LOGIN PASSWORD '…'", role, name)
+		}
+		if err != nil {
 			return false, fmt.Errorf("%s: %w", statement, err)
 		}
 	}

@@ -21,7 +21,11 @@ func (s *Store) openSQLite(ctx context.Context, c Config) error {
 	}
 	path := filepath.Join(c.Dir, databaseName)
 	var err error
-	if s.lock, err = shareFolder(c.Dir); err != nil {
+	share := shareFolder
+	if c.Alone {
+		share = takeFolder
+	}
+	if s.lock, err = share(c.Dir); err != nil {
 		return err
 	}
 	if err := makePrivate(path); err != nil {

@@ -32,6 +32,7 @@ type Config struct {
 	Database string       // postgres://…; empty: SQLite in Dir
 	Vault    *vault.Vault // the pepper, which is not in the database
 	Clock    foyer.Clock  // nil: time.Now
+	Alone    bool         // of SQLite: nobody else has it open meanwhile; else foyer.Conflict
 }
 
 // Store is an open database. It may be used by many goroutines, and other processes may have the same database open.
@@ -51,6 +52,9 @@ type Store struct {
 	lock     *flock.Flock // a share of the data folder's; nil: the database is not in it
 	faults   faults
 }
+
+// ErrOtherKeys says that the vault is not the one that the database was used with.
+var ErrOtherKeys = errors.New("these keys are others")
 
 // busyTimeout is how long a write waits for another process, and a sync for another one of its organization.
 const busyTimeout = 30 * time.Second
@@ -86,7 +90,7 @@ func (s *Store) checkPepper(ctx context.Context) error {
 		return err
 	}
 	if kept != check {
-		return errors.New("this database was made with another pepper: put its keys/pepper (or FOYER_PEPPER) back; with a new one no customer's key would work")
+		return fmt.Errorf("%w: this database was made with another pepper: put its keys/pepper (or FOYER_PEPPER) back; with a new one no customer's key would work", ErrOtherKeys)
 	}
 	return nil
 }

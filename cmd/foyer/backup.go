@@ -41,7 +41,18 @@ func (c *backupCmd) Run(a *app) error {
 		keep = "It is encrypted " + how + "."
 	}
 	return a.said(map[string]any{"file": c.To, "bytes": info.Size(), "encrypted": seal != nil},
-		"Copied the database to %s (%d bytes), and checked it. %s\nKeep keys/ elsewhere: it is not in it, and belongs to it. To try whether it can be restored: foyer restore --check %s", c.To, info.Size(), keep, c.To)
+		"Copied the database to %s (%d bytes), and checked it. %s\nKeep keys/ elsewhere: it is not in it, and belongs to it. To try whether it can be restored: foyer restore --check %s%s", c.To, info.Size(), keep, c.To, c.with())
+}
+
+// with returns what restoring the backup takes.
+func (c *backupCmd) with() string {
+	switch {
+	case len(c.Recipient) > 0:
+		return " --identity FILE"
+	case c.PassphraseFile != "":
+		return " --passphrase-file " + c.PassphraseFile
+	}
+	return ""
 }
 
 type restoreCmd struct {

@@ -47,6 +47,9 @@ func (c *demoCmd) Run(a *app) error {
 	}
 	defer o.Close()
 	defer o.authority.Close()
+	if err := c.onlyDemos(a, o); err != nil {
+		return err
+	}
 	i, err := a.start(o, &serveCmd{Listen: c.Listen})
 	if err != nil {
 		return fmt.Errorf("%w\nanother address: foyer demo --listen 127.0.0.1:0", err)
@@ -63,6 +66,17 @@ func (c *demoCmd) Run(a *app) error {
 	}
 	stop()
 	return errors.Join(err, <-ended)
+}
+
+// onlyDemos refuses an installation that is used for more than demonstrations: what the demonstration makes cannot be removed again.
+func (c *demoCmd) onlyDemos(a *app, o *opened) error {
+	orgs, err := o.Orgs(a.ctx, o.operator)
+	for _, org := range orgs {
+		if org.Slug != "demo" {
+			return foyer.Errorf(foyer.Conflict, "the installation in %s is in use (organization %s): show it elsewhere, with --data DIR, or with FOYER_DATA unset", a.cli.Data, org.Slug)
+		}
+	}
+	return err
 }
 
 // demonstrate makes an organization and does for some nights what a customer's script does.

@@ -153,11 +153,29 @@ func (a *app) installed() error {
 
 // openOrMake is open for the commands that begin: it makes what is missing.
 func (a *app) openOrMake() (*opened, error) {
+	made := a.missingKeys()
 	v, err := a.openVault()
 	if err != nil {
 		return nil, err
 	}
-	return a.openStore(a.ctx, v)
+	o, err := a.openStore(a.ctx, v)
+	if errors.Is(err, store.ErrOtherKeys) {
+		for _, path := range made { // they belong to nothing, and would be taken for the right ones
+			err = errors.Join(err, os.Remove(path))
+		}
+	}
+	return o, err
+}
+
+// missingKeys returns the files of keys that opening the vault is going to make.
+func (a *app) missingKeys() (missing []string) {
+	for variable, file := range map[string]string{"FOYER_PEPPER": "pepper", "FOYER_AT_REST": "at-rest"} {
+		path := filepath.Join(a.data(), "keys", file)
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && os.Getenv(variable) == "" {
+			missing = append(missing, path)
+		}
+	}
+	return missing
 }
 
 // openVault takes the pepper and the keys at rest from FOYER_PEPPER and FOYER_AT_REST, else from the data folder.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"foyer"
 	"foyer/oauth"
@@ -43,7 +44,7 @@ func (c *migrateCmd) Run(a *app) error {
 	if schema.Made {
 		lines = append(lines, fmt.Sprintf("Made the role %s. Give it a password, and let the servers connect as it: ALTER ROLE %s PASSWORD '…'", schema.Role, schema.Role))
 	} else if schema.Role != "" {
-		lines = append(lines, fmt.Sprintf("The role %s has what servers need.", schema.Role))
+		lines = append(lines, fmt.Sprintf("The role %s has what servers need; if it has no password yet: ALTER ROLE %s PASSWORD '…'", schema.Role, schema.Role))
 	}
 	for _, statement := range spread {
 		lines = append(lines, "Ran "+statement)
@@ -65,23 +66,49 @@ func (c *migrateCmd) check(a *app, config store.Config) error {
 type copyCmd struct {
 	From string `help:"The data folder to copy from; stop its server first." required:"" placeholder:"DIR" type:"existingdir"`
 	To   string `help:"The database of PostgreSQL to copy into, empty or left by an earlier try: postgres://…" required:"" placeholder:"URL" env:"FOYER_DATABASE"`
+	Keep bool   `help:"Leave the data folder in use, to try it out. Otherwise its database is put aside once all is copied, so that nobody goes on with it by mistake."`
 }
 
 // Run copies an installation.
 func (c *copyCmd) Run(a *app) error {
 	a.cli.Data, a.cli.Database = c.From, ""
-	from, err := a.open()
+	orgs, rows, err := c.copy(a)
 	if err != nil {
 		return err
+	}
+	said := map[string]any{"organizations": orgs, "rows": rows}
+	next := "The data folder is as it was: what is done in it from now on is not in the copy."
+	if !c.Keep {
+		aside, err := store.PutAside(a.ctx, c.From, time.Now())
+		if err != nil {
+			return err
+		}
+		said["aside"] = aside
+		next = fmt.Sprintf("From now on: foyer serve --database …, on every node with the keys/ and tls/ of %s.\nThe database that was there is %s now. It holds personal data: delete it once you are sure.", c.From, aside)
+	}
+	return a.said(said, "All is copied: organizations: %d, rows: %d. %s", orgs, rows, next)
+}
+
+// copy copies while nobody else has the data folder open, and returns how much there was.
+func (c *copyCmd) copy(a *app) (orgs int, rows int64, err error) {
+	if err := a.installed(); err != nil {
+		return 0, 0, err
+	}
+	keys, err := a.openVault()
+	if err != nil {
+		return 0, 0, err
+	}
+	from, err := store.Open(a.ctx, store.Config{Dir: c.From, Vault: keys, Alone: true})
+	if err != nil {
+		return 0, 0, err
 	}
 	defer from.Close()
-	to, err := store.Open(a.ctx, store.Config{Dir: c.From, Database: c.To, Vault: from.vault})
+	to, err := store.Open(a.ctx, store.Config{Dir: c.From, Database: c.To, Vault: keys})
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
 	defer to.Close()
-	orgs, rows := 0, int64(0)
-	err = store.Copy(a.ctx, from.operator, from.Store, to, func(done store.Copied) {
+	err = store.Copy(a.ctx, foyer.Operator(operatorName()), from, to, func(done store.Copied) {
 		orgs, rows = orgs+1, rows+done.Rows
 		how := "copied and compared"
 		if done.Before {
@@ -91,11 +118,7 @@ func (c *copyCmd) Run(a *app) error {
 			a.printf("%s: %d rows, %s", done.Org.Slug, done.Rows, how)
 		}
 	})
-	if err != nil {
-		return err
-	}
-	return a.said(map[string]any{"organizations": orgs, "rows": rows},
-		"All is copied: organizations: %d, rows: %d. From now on: foyer serve --database …, with the keys/ of %s on every node. The data folder itself is unchanged; do not serve from it any more.", orgs, rows, c.From)
+	return orgs, rows, err
 }
 
 // storeConfig returns which database the command line names. Where it names none, and there is no installation in the data folder, that is an error.

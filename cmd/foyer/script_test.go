@@ -68,6 +68,10 @@ func runScripts(t *testing.T, cluster *storetest.Cluster) {
 			}
 			database, err := cluster.Create()
 			env.Setenv("FOYER_DATABASE", cluster.URL(database))
+			if err == nil {
+				database, err = cluster.Create()
+				env.Setenv("ANOTHER", cluster.URL(database))
+			}
 			return err
 		},
 		Condition: func(name string) (bool, error) { return name == "postgres" && cluster != nil, nil },
