@@ -139,7 +139,7 @@ func explain(err error) error {
 	}
 	switch failed.ResultCode {
 	case ldap.LDAPResultSizeLimitExceeded, ldap.LDAPResultAdminLimitExceeded:
-		why = "the directory gives this account no more entries than a limit of its own: set page_size below it, or have the limit raised for this account"
+		why = "the directory gives this account no more entries than a limit of its own: set page_size below it, or have the limit raised for this account; OpenLDAP counts all pages together, until size.prtotal is set"
 	case ldap.LDAPResultTimeLimitExceeded:
 		why = "the directory gave up: make the filter simpler, or have its time limit raised for this account"
 	case ldap.LDAPResultNoSuchObject:
