@@ -53,8 +53,8 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 		s.add(p)
 	}
 	if len(s.result.People) == 0 {
-		return nil, fmt.Errorf("%s: of %d entries that match nobody can be sent: %d have no email (%s), %d are at no site; check map and the site rules",
-			c.Name, len(entries), s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
+		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d have no email (%s), %d are at no site; check bases, map and the site rules",
+			len(entries), s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
 	}
 	s.tidy()
 	return s.result, s.findManagers()
@@ -98,8 +98,8 @@ func (s *session) find() ([]*ldap.Entry, error) {
 			return nil, err
 		}
 		if all == 0 {
-			return nil, fmt.Errorf("%s: nobody is found below %q with the filter %s: does this account see that part, and is the filter right? "+
-				"If it is empty for good, take it out of bases", s.Name, base, filter)
+			return nil, fmt.Errorf("nobody is found below %q with the filter %s: does this account see that part, and is the filter right? "+
+				"If it is empty for good, take it out of bases", base, filter)
 		}
 		if s.Log != nil {
 			s.Log.Info("read", "directory", s.Name, "base", base, "entries", len(found)-before)
@@ -125,7 +125,7 @@ func (s *session) members(entries []*ldap.Entry) ([]*ldap.Entry, error) {
 		return !slices.ContainsFunc(groups, func(m *membership) bool { return m.has(e) })
 	})
 	if len(entries) == 0 {
-		return nil, fmt.Errorf("%s: none of those found is a member of %s", s.Name, strings.Join(s.Groups, " or "))
+		return nil, fmt.Errorf("none of those found is a member of %s", strings.Join(s.Groups, " or "))
 	}
 	return entries, nil
 }

@@ -156,8 +156,8 @@ func (c *Config) checkKey(i int) error {
 		k.Name = k.ID
 	}
 	switch {
-	case !strings.HasPrefix(k.ID, "fk_"):
-		return fmt.Errorf(`key %d: id is %q; write the id of the key, which begins with fk_`, i+1, k.ID)
+	case !isKeyID(k.ID):
+		return fmt.Errorf(`key %d: id is %q; write the id as you were given it: fk_, then letters and digits`, i+1, k.ID)
 	case k.SecretFile != "" && k.SecretEnv != "":
 		return fmt.Errorf("key %s: secret_file and secret_env are both given; keep one", k.Name)
 	case strings.Contains(k.Site, ";"):
@@ -173,6 +173,12 @@ func (c *Config) checkKey(i int) error {
 	}
 	k.SecretFile, k.CSV = c.path(k.SecretFile), c.path(k.CSV)
 	return nil
+}
+
+// isKeyID tells whether a text can be the id of a key.
+func isKeyID(s string) bool {
+	rest, ok := strings.CutPrefix(s, "fk_")
+	return ok && rest != "" && strings.Trim(rest, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }
 
 // path returns the name of a file as the settings mean it.

@@ -30,7 +30,7 @@ func Directories(ctx context.Context, c *Config, log *slog.Logger, progress func
 			return nil, ctx.Err()
 		}
 		if err != nil {
-			return nil, failf(NotRead, "the directory %s was not read to its end, and nothing was sent: %w", d.Name, err)
+			return nil, failf(NotRead, "nothing was sent, since of the directory %s not everybody was found: %w", d.Name, err)
 		}
 		read += len(r.People)
 		results = append(results, r)

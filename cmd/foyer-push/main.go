@@ -30,6 +30,7 @@ type cli struct {
 
 	CSV     csvCmd     `cmd:"" name:"csv" help:"Send a CSV file."`
 	LDAP    ldapCmd    `cmd:"" name:"ldap" help:"Send the people of the directories: Active Directory, OpenLDAP."`
+	Doctor  doctorCmd  `cmd:"" help:"Check everything on the way, one after the other, and say what to do."`
 	Service serviceCmd `cmd:"" help:"Run as a service of this machine: systemd, Windows."`
 	Example exampleCmd `cmd:"" help:"Print settings to begin with."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -106,7 +106,7 @@ func (a *app) sendOnce(ctx context.Context, s sending, files maker) error {
 func (a *app) report(s push.Sent, several bool) {
 	if s.Err != nil {
 		fmt.Fprintf(a.errOut, "foyer-push: %v\n", s.Err)
-		a.log.Info("not sent", "key", s.File.Key.Name, "outcome", s.Outcome().String())
+		a.log.Error("not sent", "key", s.File.Key.Name, "outcome", s.Outcome().String())
 		return
 	}
 	if several {
