@@ -78,14 +78,17 @@ func (r *Reply) Text() string {
 	return b.String()
 }
 
-// text returns the problem as one line.
+// text returns the problem as one line: where, what was found, what is wrong with it.
 func (p Issue) text() string {
 	where := "the file"
 	if p.Line > 0 {
 		where = fmt.Sprintf("line %d", p.Line)
 	}
 	if p.Column != "" {
-		where += ", " + p.Column
+		where += ": " + p.Column
+		if p.Value != "" {
+			where += fmt.Sprintf(" %q", p.Value)
+		}
 	}
 	return strings.ReplaceAll(where+": "+p.Message, "\n", " ")
 }
