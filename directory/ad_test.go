@@ -158,6 +158,22 @@ func TestAD_GroupsAreFollowedThroughGroups(t *testing.T) {
 	}
 }
 
+// TestAD_ABaseWithoutMembersIsNoHiddenOne holds that an OU where nobody belongs is passed over where somebody is there, and an error where nobody is to be seen.
+func TestAD_ABaseWithoutMembersIsNoHiddenOne(t *testing.T) {
+	d := newDomain(t)
+	ann := d.account(t, "ann", nil)
+	d.add(t, "OU=others,"+d.ou, map[string][]string{"objectClass": {"organizationalUnit"}})
+	d.config.Bases = append(d.config.Bases, "OU=others,"+d.ou)
+	d.config.Groups = []string{d.group(t, "Hosts", ann)}
+	if _, err := directory.Read(t.Context(), d.config, directory.Options{Password: d.password}); err == nil || !strings.Contains(err.Error(), `nobody is found below "OU=others`) {
+		t.Errorf("nobody is there: %v", err)
+	}
+	d.add(t, "CN=rob,OU=others,"+d.ou, map[string][]string{"objectClass": {"user"}, "sAMAccountName": {"t" + rand.Text()[:14]}, "userAccountControl": {"544"}})
+	if people, r := d.read(t); len(people) != 1 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "OU=others") {
+		t.Errorf("there are %d people, and the warnings are %q", len(people), r.Warnings)
+	}
+}
+
 // TestAD_PrimaryGroupCounts holds that who has a group as the primary one belongs to it, though it does not list them.
 func TestAD_PrimaryGroupCounts(t *testing.T) {
 	d := newDomain(t)

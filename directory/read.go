@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,8 +99,9 @@ func (s *session) find() ([]*ldap.Entry, error) {
 			return nil, err
 		}
 		if all == 0 {
-			return nil, fmt.Errorf("nobody is found below %q with the filter %s: does this account see that part, and is the filter right? "+
-				"If it is empty for good, take it out of bases", base, filter)
+			if err := s.emptyBase(base, filter); err != nil {
+				return nil, err
+			}
 		}
 		if s.Log != nil {
 			s.Log.Info("read", "directory", s.Name, "base", base, "entries", len(found)-before)
@@ -109,6 +111,24 @@ func (s *session) find() ([]*ldap.Entry, error) {
 		return found, nil
 	}
 	return s.members(found)
+}
+
+// errFound ends a search that has shown what it should.
+var errFound = errors.New("found")
+
+// emptyBase judges a base where nobody belongs. Where there are people, but disabled or in no group, that is only worth a warning; where there is nobody
+// at all, this account may have lost the right to see them, and an error is what keeps them.
+func (s *session) emptyBase(base, filter string) error {
+	err := s.search(base, scopes[s.Scope], s.Filter, []string{noAttributes}, func(*ldap.Entry) error { return errFound })
+	if errors.Is(err, errFound) {
+		s.warnOnce(fmt.Sprintf("of those below %q nobody is to be sent: they are disabled, or in none of the groups", base))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("nobody is found below %q with the filter %s: does this account see that part, and is the filter right? "+
+		"If it is empty for good, take it out of bases", base, filter)
 }
 
 // members returns those entries that are members of one of the groups, by what the groups say.

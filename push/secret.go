@@ -3,16 +3,20 @@ package push
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
 	"foyer/directory"
 )
 
+// longestSecret is how long a secret may be, in bytes.
+const longestSecret = 4096
+
 // secret reads a secret from a file that only its owner can read, or from the environment. It is never shown in a message.
 func (c *Config) secret(what, file, variable string) (string, error) {
 	if file == "" {
-		value := strings.TrimSpace(c.getenv(variable))
+		value := c.getenv(variable)
 		if value == "" {
 			return "", failf(Misused, "%s: there is neither a file for it in the settings, nor is the environment variable %s set", what, variable)
 		}
@@ -26,10 +30,12 @@ func (c *Config) secret(what, file, variable string) (string, error) {
 	if err := private(f); err != nil {
 		return "", failf(Misused, "%s: %w", what, err)
 	}
-	text := make([]byte, 4097)
-	n, _ := f.Read(text)
-	value := strings.TrimSpace(strings.TrimPrefix(string(text[:n]), "\uFEFF"))
-	if value == "" || n == len(text) || strings.ContainsAny(value, "\r\n\x00") {
+	text, err := io.ReadAll(io.LimitReader(f, longestSecret+1))
+	if err != nil {
+		return "", failf(Misused, "%s: %w", what, err)
+	}
+	value := strings.TrimRight(strings.TrimPrefix(string(text), "\uFEFF"), "\r\n") // a password may end with a space
+	if value == "" || len(text) > longestSecret || strings.ContainsAny(value, "\r\n\x00") {
 		return "", failf(Misused, "%s: %s must hold the secret on one line, and nothing else; save it as UTF-8", what, file)
 	}
 	return value, nil
@@ -38,10 +44,10 @@ func (c *Config) secret(what, file, variable string) (string, error) {
 // keySecret returns the secret of a key.
 func (c *Config) keySecret(k Key) (string, error) {
 	value, err := c.secret("the secret of the key "+k.Name, k.SecretFile, cmp.Or(k.SecretEnv, keyEnvironment))
-	if err == nil && !strings.HasPrefix(value, "fs_") {
+	if err == nil && !strings.HasPrefix(strings.TrimSpace(value), "fs_") {
 		return "", failf(Misused, "the secret of the key %s does not begin with fs_: it is another secret, or not all of it", k.Name)
 	}
-	return value, err
+	return strings.TrimSpace(value), err
 }
 
 // password returns the password with which a directory is read.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -9,6 +10,7 @@ import (
 // meter shows on a terminal how far it is; elsewhere nothing, since the log says it.
 type meter struct {
 	app *app
+	mu  sync.Mutex // a file is sent beside the waiting for its answer
 	bar *progressbar.ProgressBar
 }
 
@@ -29,6 +31,8 @@ func (m *meter) start(total int64, what string, options ...progressbar.Option) b
 
 // read shows how many people were read.
 func (m *meter) read(people int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.start(-1, "reading the directory, people") {
 		m.bar.Set(people)
 	}
@@ -36,17 +40,25 @@ func (m *meter) read(people int) {
 
 // sent shows how much of a file was sent.
 func (m *meter) sent(sent, total int64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if sent <= 0 || !m.start(total, "sending", progressbar.OptionShowBytes(true)) {
 		return
 	}
 	m.bar.Set64(sent)
 	if sent == total {
-		m.done() // of several files the next has a bar of its own
+		m.end() // of several files the next has a bar of its own
 	}
 }
 
 // done takes the bar away.
 func (m *meter) done() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.end()
+}
+
+func (m *meter) end() {
 	if m.bar != nil {
 		m.bar.Finish()
 		m.bar = nil
