@@ -255,6 +255,11 @@ func TestAD_AChildDomainIsNotPassedOver(t *testing.T) {
 	if _, err := directory.Read(t.Context(), d.config, directory.Options{Password: d.password}); err == nil || !strings.Contains(err.Error(), "DC=child") {
 		t.Errorf("a child domain: %v", err)
 	}
+	narrow := d.config
+	narrow.Bases, narrow.Groups = []string{d.ou}, []string{"CN=Domain Users,CN=Users," + adBase}
+	if r, err := directory.Read(t.Context(), narrow, directory.Options{Password: d.password}); d.ou != "" && (err != nil || len(r.People) != 1) {
+		t.Errorf("an OU beside a child domain, by group: %v", err)
+	}
 	d.config.Exclude = []string{"dc=child," + adBase}
 	if got := d.emails(t); got != "ann" {
 		t.Errorf("with the child excluded there are %q", got)
@@ -308,6 +313,23 @@ func TestAD_ARefusedBindIsExplained(t *testing.T) {
 	}
 	if _, err := directory.Read(t.Context(), d.config, directory.Options{}); err == nil || !strings.Contains(err.Error(), "is empty") {
 		t.Errorf("no password: %v", err)
+	}
+}
+
+// TestAD_APageThatIsCutIsAnError holds that an answer which says no more of pages, in the middle of them, does not pass for the last one.
+func TestAD_APageThatIsCutIsAnError(t *testing.T) {
+	d := &domain{fake: startFakeAD(t)}
+	for i := range 5 {
+		d.fake.put(fmt.Sprintf("CN=p%d,%s", i, adBase), map[string][]string{"objectClass": {"user"}, "mail": {fmt.Sprintf("p%d@test.com", i)}})
+	}
+	d.fake.cutPages = true
+	d.config = directory.Config{Kind: "ad", URLs: []string{d.fake.url}, CAFile: d.fake.caFile, BindDN: adUser, Bases: []string{adBase}, PageSize: 2}
+	if _, err := directory.Read(t.Context(), d.config, directory.Options{Password: adPassword}); err == nil || !strings.Contains(err.Error(), "forgot at page 2") {
+		t.Errorf("%v", err)
+	}
+	d.fake.cutPages = false
+	if r, err := directory.Read(t.Context(), d.config, directory.Options{Password: adPassword}); err != nil || len(r.People) != 5 {
+		t.Errorf("of one that gives all pages: %v", err)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 type fakeAD struct {
 	url, caFile string
 	references  []string // given with each search of the whole domain
+	cutPages    bool     // gives the first page only, and says no more of pages
 	cutRanges   bool     // gives the first range of members only, and then nothing
 	dieAfter    int      // closes the connection after that many entries of searches; 0: never
 
@@ -263,6 +264,9 @@ func (ad *fakeAD) search(id int64, op *ber.Packet, paging *ldap.ControlPaging) [
 		}
 	}
 	rest := len(found) - start - len(page)
+	if ad.cutPages && start > 0 {
+		return append(answers[:0], done(0, "", nil))
+	}
 	switch {
 	case paging == nil && rest > 0:
 		return append(answers, done(ldap.LDAPResultSizeLimitExceeded, "", nil))

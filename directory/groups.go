@@ -61,7 +61,9 @@ func (s *session) group(dn string) (*membership, error) {
 func (s *session) inChain(group *ldap.Entry) (string, error) {
 	rule := fmt.Sprintf("(memberOf:1.2.840.113556.1.4.1941:=%s)", ldap.EscapeFilter(group.DN))
 	filter := rule + primaryOf(group)
-	err := s.search(domainOf(group.DN), ldap.ScopeWholeSubtree, "(&(objectCategory=group)"+rule+")", []string{"objectSid"}, func(nested *ldap.Entry) error {
+	here := *s // a primary group is of the user's own domain: what its root refers to does not matter
+	here.Referrals, here.result = IgnoreReferrals, &Result{}
+	err := here.search(domainOf(group.DN), ldap.ScopeWholeSubtree, "(&(objectCategory=group)"+rule+")", []string{"objectSid"}, func(nested *ldap.Entry) error {
 		filter += primaryOf(nested)
 		return nil
 	})
