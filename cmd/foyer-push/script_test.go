@@ -95,10 +95,11 @@ func prepare(dir string, get func(string) string) error {
 		if err := os.WriteFile(path, []byte(os.Expand(string(text), get)), 0o600); err != nil {
 			return err
 		}
-		if err := os.Chmod(path, 0o644); err == nil && strings.HasSuffix(path, ".secret") {
-			err = os.Chmod(path, 0o600)
+		mode := os.FileMode(0o644)
+		if strings.HasSuffix(path, ".secret") {
+			mode = 0o600
 		}
-		if err != nil {
+		if err := os.Chmod(path, mode); err != nil {
 			return err
 		}
 	}
