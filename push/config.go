@@ -61,6 +61,9 @@ func Load(file string, getenv func(string) string) (*Config, error) {
 	if err != nil {
 		return nil, failf(Misused, "read the settings: %w", err)
 	}
+	if text, err = utf8Of(text); err != nil {
+		return nil, failf(Misused, "%s is no text: %w; save it as UTF-8", file, err)
+	}
 	c := &Config{getenv: getenv}
 	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(c); err != nil {
 		return nil, failf(Misused, "%s: %w", file, explainTOML(err))

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode/utf16"
 
 	"foyer/push"
 )
@@ -45,6 +46,20 @@ func TestLoad_FilesAreRelativeToTheSettings(t *testing.T) {
 	}
 	if d := c.Directories[0]; d.Name != "dc1.example.com" || d.PageSize != 500 || d.Map["email"][0] != "mail" || d.Nesting != "in-chain" || d.Disabled != "leave-out" {
 		t.Errorf("what was not given is %+v", d)
+	}
+}
+
+// TestLoad_ReadsWhatWindowsWrites holds that settings which PowerShell or an editor of Windows wrote are read: UTF-16, a byte order mark, CRLF.
+func TestLoad_ReadsWhatWindowsWrites(t *testing.T) {
+	text := strings.ReplaceAll(settings+"# Montréal\n", "\n", "\r\n")
+	wide := []byte{0xFF, 0xFE}
+	for _, unit := range utf16.Encode([]rune(text)) {
+		wide = append(wide, byte(unit), byte(unit>>8))
+	}
+	for name, written := range map[string]string{"a mark": "\uFEFF" + text, "UTF-16": string(wide)} {
+		if c, err := load(t, written); err != nil || c.Keys[0].ID != "fk_abc" {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -110,6 +125,7 @@ func TestSecret_OthersMayNotReadIt(t *testing.T) {
 	}{
 		{"fs_1", 0o644, "chmod 600"}, {"fs_1", 0o640, "chmod 600"}, {"", 0o600, "on one line"}, {"fs_1\nfs_2", 0o600, "on one line"},
 		{"pw", 0o600, "does not begin with fs_"}, {"fs_1", 0o600, ""}, {"\uFEFFfs_1\r\n", 0o400, ""},
+		{"\xFF\xFEf\x00s\x00_\x001\x00\r\x00\n\x00", 0o600, ""}, {"f\x00s\x00_\x001\x00", 0o600, "on one line"},
 	} {
 		os.Remove(file)
 		if err := os.WriteFile(file, []byte(step.content), step.mode); err != nil {

@@ -34,8 +34,9 @@ func (c *Config) secret(what, file, variable string) (string, error) {
 	if err != nil {
 		return "", failf(Misused, "%s: %w", what, err)
 	}
-	value := strings.TrimRight(strings.TrimPrefix(string(text), "\uFEFF"), "\r\n") // a password may end with a space
-	if value == "" || len(text) > longestSecret || strings.ContainsAny(value, "\r\n\x00") {
+	plain, err := utf8Of(text)
+	value := strings.TrimRight(string(plain), "\r\n") // a password may end with a space
+	if err != nil || value == "" || len(text) > longestSecret || strings.ContainsAny(value, "\r\n\x00") {
 		return "", failf(Misused, "%s: %s must hold the secret on one line, and nothing else; save it as UTF-8", what, file)
 	}
 	return value, nil

@@ -30,7 +30,8 @@ func private(f *os.File) error {
 	if err != nil {
 		return fmt.Errorf("read who may read %s: %w", f.Name(), err)
 	}
-	cure := fmt.Sprintf(`icacls "%s" /inheritance:r /grant:r "SYSTEM:R" "Administrators:F"`, f.Name())
+	// Local System and the Administrators by number: their names differ between languages.
+	cure := fmt.Sprintf(`icacls "%s" /inheritance:r /grant:r *S-1-5-18:R *S-1-5-32-544:F`, f.Name())
 	if list == nil {
 		return errShared(f.Name(), "everybody", cure)
 	}
