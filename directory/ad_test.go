@@ -364,3 +364,68 @@ func TestAD_DyingAfterAnyEntryIsAnError(t *testing.T) {
 		}
 	}
 }
+
+// TestAD_OddValuesHarmNobody holds that a value which the server would not take costs nobody their place: control characters become blanks, what is too long is left out, what is no UTF-8
+// is marked, and of several addresses the primary one counts.
+func TestAD_OddValuesHarmNobody(t *testing.T) {
+	d := &domain{fake: startFakeAD(t), password: adPassword}
+	d.config = directory.Config{Kind: "ad", URLs: []string{d.fake.url}, CAFile: d.fake.caFile, BindDN: adUser, Bases: []string{adBase},
+		Map: map[string][]string{"email": {"proxyAddresses", "mail"}, "desk_phone": {"telephoneNumber", "otherTelephone"}, "manager": {"manager"}}}
+	d.fake.put("CN=ann,"+adBase, map[string][]string{"objectClass": {"user"}, "proxyAddresses": {"smtp:old@test.com", "SMTP:ann@test.com", "X400:c=US"}, "mail": {"other@test.com"},
+		"title": {"Chief\r\n\tof\x00all "}, "department": {strings.Repeat("x", 5000)}, "sn": {"M\xfcller"}, "telephoneNumber": {"  "}, "otherTelephone": {"+1 416 555 0001", "+1 416 555 0002"},
+		"manager": {"CN=gone," + adBase}})
+	d.fake.put("CN=rob,"+adBase, map[string][]string{"objectClass": {"user"}, "mail": {"rob@test.com"}, "manager": {"The Boss"}})
+	people, r := d.read(t)
+	ann, rob := people["ann@test.com"], people["rob@test.com"]
+	for field, want := range map[foyer.Field]string{foyer.Title: "Chief   of all", foyer.Division: "", foyer.LastName: "M\uFFFDller", foyer.DeskPhone: "+1 416 555 0001", foyer.Manager: ""} {
+		if ann.Values[field] != want {
+			t.Errorf("%v is %q, not %q", field, ann.Values[field], want)
+		}
+	}
+	if rob.Values[foyer.Manager] != "The Boss" || len(people) != 2 {
+		t.Errorf("a manager who is no entry is %q, of %d people", rob.Values[foyer.Manager], len(people))
+	}
+	if len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "department are longer than 4096 bytes") {
+		t.Errorf("the warnings are %q", r.Warnings)
+	}
+}
+
+// TestLink_AManagerInAnotherDomain holds that managers are found across all directories that are read.
+func TestLink_AManagerInAnotherDomain(t *testing.T) {
+	var results []*directory.Result
+	for range 2 {
+		ad := startFakeAD(t)
+		name, manager := "ann", "CN=Boss,OU=Heads,DC=other,DC=org"
+		if len(results) == 1 {
+			name, manager = "rob", "CN=ann,"+adBase
+		}
+		ad.put("CN="+name+","+adBase, map[string][]string{"objectClass": {"user"}, "mail": {name + "@test.com"}, "manager": {manager}})
+		r, err := directory.Read(t.Context(), directory.Config{Kind: "ad", URLs: []string{ad.url}, CAFile: ad.caFile, BindDN: adUser, Bases: []string{adBase}}, directory.Options{Password: adPassword})
+		if err != nil {
+			t.Fatal(err)
+		}
+		results = append(results, r)
+	}
+	rob := func() string { return results[1].People[0].Values[foyer.Manager] }
+	if rob() != "" {
+		t.Fatalf("the manager is %q before both are known", rob())
+	}
+	directory.Link(results...)
+	if rob() != "ann@test.com" || results[0].People[0].Values[foyer.Manager] != "" {
+		t.Errorf("the managers are %q and %q", rob(), results[0].People[0].Values[foyer.Manager])
+	}
+}
+
+// TestRead_TheSecondServerIsAskedWhereTheFirstIsAway holds that one domain controller that is away keeps nobody back.
+func TestRead_TheSecondServerIsAskedWhereTheFirstIsAway(t *testing.T) {
+	ad := startFakeAD(t)
+	ad.put("CN=ann,"+adBase, map[string][]string{"objectClass": {"user"}, "mail": {"ann@test.com"}})
+	c := directory.Config{Kind: "ad", URLs: []string{"ldaps://127.0.0.1:1", ad.url}, CAFile: ad.caFile, BindDN: adUser, Bases: []string{adBase}}
+	if r, err := directory.Read(t.Context(), c, directory.Options{Password: adPassword}); err != nil || len(r.People) != 1 {
+		t.Errorf("%v", err)
+	}
+	c.URLs = c.URLs[:1]
+	if _, err := directory.Read(t.Context(), c, directory.Options{Password: adPassword}); err == nil || !strings.Contains(err.Error(), "may this machine reach port 1") {
+		t.Errorf("%v", err)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -113,8 +114,11 @@ func (a *app) report(s push.Sent, several bool) {
 		fmt.Fprintf(a.out, "--- %s\n", s.File.Key.Name)
 	}
 	fmt.Fprint(a.out, s.Reply.Text())
-	r := s.Reply
-	a.log.Info("sent", "key", s.File.Key.Name, "outcome", s.Outcome().String(), "run", r.Run, "people", s.File.Rows, "bytes", len(s.File.CSV),
+	r, level := s.Reply, slog.LevelInfo
+	if s.Outcome() == push.Held {
+		level = slog.LevelWarn // somebody has to do something
+	}
+	a.log.Log(a.ctx, level, "sent", "key", s.File.Key.Name, "outcome", s.Outcome().String(), "run", r.Run, "people", s.File.Rows, "bytes", len(s.File.CSV),
 		"added", r.Added, "updated", r.Updated, "disabled", r.Disabled, "enabled", r.Enabled, "unchanged", r.Unchanged, "skipped", r.Skipped, "errors", r.Errors)
 }
 

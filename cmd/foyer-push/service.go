@@ -176,7 +176,7 @@ func (l *systemLog) Write(line []byte) (int, error) {
 	switch {
 	case strings.Contains(text, "level=ERROR"), strings.HasPrefix(text, "foyer-push:"):
 		return len(line), l.Error(text)
-	case strings.Contains(text, "level=WARN"), strings.Contains(text, "outcome=held"):
+	case strings.Contains(text, "level=WARN"):
 		return len(line), l.Warning(text)
 	}
 	return len(line), l.Info(text)
