@@ -25,7 +25,7 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Config  string `help:"File of the settings." default:"foyer-push.toml" env:"FOYER_PUSH_CONFIG" placeholder:"FILE" short:"c"`
+	Config  string `help:"File of the settings; foyer-push.toml in this folder unless given." default:"foyer-push.toml" env:"FOYER_PUSH_CONFIG" placeholder:"FILE" short:"c"`
 	Verbose bool   `help:"Log on a terminal too what is logged elsewhere." short:"v"`
 
 	CSV     csvCmd     `cmd:"" name:"csv" help:"Send a CSV file."`
