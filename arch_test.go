@@ -35,8 +35,13 @@ var allowed = map[string][]string{
 	"server":          {"", "csvfile", "oauth", "reconcile", "store"},
 	"script":          {},
 	"bench/staff":     {},
+	"trust":           {},
+	"directory":       {"", "trust"},
+	"push":            {"", "csvfile", "directory", "trust"},
 	"foyertest":       {anything, "cmd"},
 	"cmd/foyer":       {anything, "foyertest"},
+
+	"cmd/foyer-push": {"", "push"}, // and so none that knows a database: TestFoyerPush_KnowsNoDatabase
 }
 
 // stdOnly are the packages that import nothing but the standard library and what allowed says.

@@ -1,0 +1,266 @@
+package directory
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/go-ldap/ldap/v3"
+
+	"foyer"
+)
+
+// Read returns everybody whom the directory lists, in the order of their emails, or an error that says what was found, where, and what to do; a directory
+// without anybody is an error too. It is one snapshot as far as LDAP gives one: pages are read one after the other.
+func Read(ctx context.Context, c Config, o Options) (*Result, error) {
+	c, err := c.WithDefaults()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the connection
+	s, err := connect(ctx, c, o)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.find()
+	if err != nil {
+		return nil, err
+	}
+	disabled, err := s.disabledNames()
+	if err != nil {
+		return nil, err
+	}
+	sites, err := s.sitesOf(entries)
+	if err != nil {
+		return nil, err
+	}
+	for i, entry := range entries {
+		p := s.person(entry)
+		for _, site := range sites[i] {
+			if !slices.Contains(p.Sites, site) {
+				p.Sites = append(p.Sites, site)
+			}
+		}
+		if c.Disabled == Send {
+			p.Enabled = foyer.Yes
+			if disabled[keyOf(entry.DN)] {
+				p.Enabled = foyer.No
+			}
+		}
+		s.add(p)
+	}
+	if len(s.result.People) == 0 {
+		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d have no email (%s), %d are at no site; check bases, map and the site rules",
+			len(entries), s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
+	}
+	s.tidy()
+	return s.result, s.findManagers()
+}
+
+// enabledFilter returns the filter for people: those who are disabled are left to the directory where they are to be left out.
+func (s *session) enabledFilter() string {
+	if s.Disabled == LeaveOut && s.DisabledFilter != "" {
+		return "(&" + s.Filter + "(!" + s.DisabledFilter + "))"
+	}
+	return s.Filter
+}
+
+// find returns the entries of all people who belong, each once.
+func (s *session) find() ([]*ldap.Entry, error) {
+	filter, judgedHere := s.enabledFilter(), s.Nesting == Members
+	if len(s.Groups) > 0 && !judgedHere {
+		any := ""
+		for _, dn := range s.Groups {
+			m, err := s.group(dn)
+			if err != nil {
+				return nil, err
+			}
+			any += m.filter
+		}
+		filter = "(&" + filter + "(|" + any + "))"
+	}
+	var found []*ldap.Entry
+	for _, base := range s.Bases {
+		before, all := len(found), 0
+		err := s.search(base, scopes[s.Scope], filter, s.attributes(), func(entry *ldap.Entry) error {
+			all++
+			key := keyOf(entry.DN)
+			if !s.people[key] && !isBelowAny(entry.DN, s.Exclude) {
+				s.people[key] = true
+				found = append(found, entry)
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		if all == 0 {
+			if err := s.emptyBase(base, filter); err != nil {
+				return nil, err
+			}
+		}
+		if s.Log != nil {
+			s.Log.Info("read", "directory", s.Name, "base", base, "entries", len(found)-before)
+		}
+	}
+	if len(s.Groups) == 0 || !judgedHere {
+		return found, nil
+	}
+	return s.members(found)
+}
+
+// errFound ends a search that has shown what it should.
+var errFound = errors.New("found")
+
+// emptyBase judges a base where nobody belongs. Where there are people, but disabled or in no group, that is only worth a warning; where there is nobody
+// at all, this account may have lost the right to see them, and an error is what keeps them.
+func (s *session) emptyBase(base, filter string) error {
+	err := s.search(base, scopes[s.Scope], s.Filter, []string{noAttributes}, func(*ldap.Entry) error { return errFound })
+	if errors.Is(err, errFound) {
+		s.warnOnce(fmt.Sprintf("of those below %q nobody is to be sent: they are disabled, or in none of the groups", base))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("nobody is found below %q with the filter %s: does this account see that part, and is the filter right? "+
+		"If it is empty for good, take it out of bases", base, filter)
+}
+
+// members returns those entries that are members of one of the groups, by what the groups say.
+func (s *session) members(entries []*ldap.Entry) ([]*ldap.Entry, error) {
+	var groups []*membership
+	for _, dn := range s.Groups {
+		m, err := s.group(dn)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, m)
+	}
+	entries = slices.DeleteFunc(entries, func(e *ldap.Entry) bool {
+		return !slices.ContainsFunc(groups, func(m *membership) bool { return m.has(e) })
+	})
+	if len(entries) == 0 {
+		return nil, fmt.Errorf("none of those found is a member of %s", strings.Join(s.Groups, " or "))
+	}
+	return entries, nil
+}
+
+// attributes returns which attributes of people to ask for.
+func (s *session) attributes() []string {
+	var all []string
+	for _, attributes := range s.Map {
+		all = append(all, attributes...)
+	}
+	for _, rule := range s.Sites {
+		all = append(all, nonEmpty(rule.Attribute)...)
+	}
+	if s.Nesting == Members {
+		all = append(all, "uid")
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// namesOf returns the keys of the names of all entries below the bases that match.
+func (s *session) namesOf(filter string) (map[string]bool, error) {
+	names := map[string]bool{}
+	for _, base := range s.Bases {
+		err := s.search(base, scopes[s.Scope], filter, []string{noAttributes}, func(entry *ldap.Entry) error {
+			names[keyOf(entry.DN)] = true
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// disabledNames returns who is disabled, where they are to be sent. They are asked for after everybody was read, so that nobody falls between two questions.
+func (s *session) disabledNames() (map[string]bool, error) {
+	if s.Disabled != Send {
+		return nil, nil
+	}
+	return s.namesOf("(&" + s.Filter + s.DisabledFilter + ")")
+}
+
+// sitesOf returns for each entry the sites at which the rules put it, in their order.
+func (s *session) sitesOf(entries []*ldap.Entry) ([][]string, error) {
+	sites := make([][]string, len(entries))
+	for _, rule := range s.Sites {
+		applies, err := s.rule(rule)
+		if err != nil {
+			return nil, fmt.Errorf("site %q: %w", rule.Name, err)
+		}
+		for i, entry := range entries {
+			if applies(entry) && !slices.Contains(sites[i], rule.Name) {
+				sites[i] = append(sites[i], rule.Name)
+			}
+		}
+	}
+	return sites, nil
+}
+
+// rule returns what tells whether a site rule applies to an entry.
+func (s *session) rule(r SiteRule) (func(*ldap.Entry) bool, error) {
+	switch {
+	case r.OU != "":
+		return func(e *ldap.Entry) bool { return isBelowAny(e.DN, []string{r.OU}) }, nil
+	case r.Attribute != "":
+		return func(e *ldap.Entry) bool {
+			return slices.ContainsFunc(e.GetEqualFoldAttributeValues(r.Attribute), func(have string) bool {
+				return slices.ContainsFunc(r.Values, func(want string) bool { return strings.EqualFold(strings.TrimSpace(have), strings.TrimSpace(want)) })
+			})
+		}, nil
+	}
+	m, err := s.group(r.Group)
+	if err != nil || m.filter == "" {
+		return m.has, err
+	}
+	names, err := s.namesOf("(&" + s.Filter + m.filter + ")")
+	return func(e *ldap.Entry) bool { return names[keyOf(e.DN)] }, err
+}
+
+// add takes a person into the result, unless they are to be left out.
+func (s *session) add(p Person) {
+	switch {
+	case p.Values[foyer.Email] == "":
+		s.result.WithoutEmail++
+	case len(p.Sites) == 0 && s.WithoutSite == LeaveOut:
+		s.result.WithoutSite++
+	default:
+		s.result.People = append(s.result.People, p)
+	}
+}
+
+// tidy orders the people, so that the same directory gives the same file, and takes out disabled accounts of people who have an enabled one with the
+// same email: of two rows of one email the last would decide.
+func (s *session) tidy() {
+	r := s.result
+	enabled := map[string]bool{}
+	for _, p := range r.People {
+		if p.Enabled != foyer.No {
+			enabled[strings.ToLower(p.Values[foyer.Email])] = true
+		}
+	}
+	before := len(r.People)
+	r.People = slices.DeleteFunc(r.People, func(p Person) bool {
+		return p.Enabled == foyer.No && enabled[strings.ToLower(p.Values[foyer.Email])]
+	})
+	if gone := before - len(r.People); gone > 0 {
+		r.Warnings = append(r.Warnings, fmt.Sprintf("%d disabled accounts have the email of an enabled one and were left out", gone))
+	}
+	slices.SortFunc(r.People, func(a, b Person) int {
+		return cmp.Or(cmp.Compare(a.Values[foyer.Email], b.Values[foyer.Email]), cmp.Compare(a.DN, b.DN))
+	})
+	for _, p := range r.People {
+		if p.Enabled == foyer.No {
+			r.Disabled++
+		}
+	}
+}

@@ -1,0 +1,23 @@
+//go:build !windows
+
+package push
+
+import (
+	"fmt"
+	"os"
+)
+
+// private refuses a file that others than its owner can read.
+func private(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("%s is no file", f.Name())
+	}
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return errShared(f.Name(), fmt.Sprintf("others than its owner (mode %04o)", mode), "chmod 600 "+f.Name())
+	}
+	return nil
+}
