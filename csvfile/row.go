@@ -6,6 +6,9 @@ import (
 	"foyer"
 )
 
+// maxID is the most bytes that an external id may have.
+const maxID = 500
+
 // read fills row from the record that was scanned.
 func (r *Reader) read(row *foyer.Row) {
 	cells := r.scan.cells
@@ -32,6 +35,10 @@ func (r *Reader) read(row *foyer.Row) {
 			continue
 		}
 		*slot = r.value(row, st.col)
+		if st.target == toExternalID && len(*slot) > maxID {
+			r.problem(row, st.col, *slot, false, "is longer than %d bytes, and is not used: no directory has such ids", maxID)
+			*slot = ""
+		}
 		if st.target == toEnabled && enabled != "" {
 			r.readEnabled(row, st.col, enabled)
 		}

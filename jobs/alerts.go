@@ -13,11 +13,11 @@ import (
 func (r *Runner) announce(ctx context.Context) error {
 	for {
 		news, err := r.Store.TakeNews(ctx, r.caller)
-		if err != nil || len(news) == 0 {
-			return err
-		}
 		for i := range news {
 			r.logNews(ctx, &news[i])
+		}
+		if err != nil || len(news) == 0 {
+			return err
 		}
 	}
 }
@@ -46,23 +46,23 @@ const mailBatch = 20
 
 // sendMail gives up the messages that are too old, and sends those that are due. It ends for this time when a whole batch fails.
 func (r *Runner) sendMail(ctx context.Context) error {
-	dropped, err := r.Store.DropMail(ctx, r.caller)
-	if r.Mailer == nil || err != nil {
-		return err
+	dropped, failed := r.Store.DropMail(ctx, r.caller)
+	if r.Mailer == nil {
+		return failed
 	}
 	for i := range dropped {
 		r.Log.Warn("a message about an alert could not be sent, and is given up", "org", dropped[i].Org.Slug, "alert", dropped[i].Alert.ID.String(), "attempts", dropped[i].Attempts)
 	}
 	for ctx.Err() == nil {
 		mails, err := r.Store.TakeMail(ctx, r.caller, mailBatch)
-		if err != nil || len(mails) == 0 {
-			return err
+		if len(mails) > 0 {
+			err = errors.Join(err, r.sendBatch(ctx, mails))
 		}
-		if failed := r.sendBatch(ctx, mails); failed != nil {
+		if failed = errors.Join(failed, err); err != nil || len(mails) == 0 {
 			return failed
 		}
 	}
-	return nil
+	return failed
 }
 
 // sendBatch sends messages, and notes what became of each, also when ctx ends meanwhile. It fails where none was sent, or one could not be noted.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"foyer"
 	"foyer/match"
@@ -106,8 +108,25 @@ func Add(ctx context.Context, s *store.Store, caller foyer.Caller, org foyer.Org
 	return entry, err
 }
 
+// checkTexts refuses what no database keeps as it is.
+func (e *Edit) checkTexts() error {
+	unfit := func(text string) bool { return !utf8.ValidString(text) || strings.ContainsRune(text, 0) }
+	for f, value := range e.Values {
+		if unfit(value) {
+			return foyer.Errorf(foyer.Invalid, "the %s is no text in UTF-8", f.Label())
+		}
+	}
+	if e.Notes != nil && unfit(*e.Notes) {
+		return foyer.Errorf(foyer.Invalid, "the notes are no text in UTF-8")
+	}
+	return nil
+}
+
 // editDelta carries out an edit on an entry, or on a new one where k has none; result becomes the entry as it is to be.
 func editDelta(b *store.Book, run *foyer.Run, edit Edit, k known, result **foyer.Entry) (*store.Delta, error) {
+	if err := edit.checkTexts(); err != nil {
+		return nil, err
+	}
 	p, err := policyOf(b, nil)
 	if err != nil {
 		return nil, err

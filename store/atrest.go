@@ -81,7 +81,7 @@ func (s *Store) Reseal(ctx context.Context, caller foyer.Caller) (int, error) {
 func (s *Store) reseal(t *txn, p sealedPart) error {
 	where := []any{p.org, p.run, p.kind, p.part}
 	var data []byte
-	err := t.get(`SELECT data FROM held_chunk WHERE org = $1 AND run = $2 AND kind = $3 AND part = $4`, where, &data)
+	err := t.get(`SELECT data FROM held_chunk WHERE org = $1 AND run = $2 AND kind = $3 AND part = $4`+t.dialect.locked(), where, &data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil // it was decided on meanwhile
 	}

@@ -226,9 +226,8 @@ func (s *Store) attempt(ctx context.Context, caller foyer.Caller, act Act, fn fu
 			return carry(b, delta)
 		})
 	}
-	const doing = "write to the book"
 	if s.dialect == postgresDialect {
-		return s.transact(ctx, act.Org, doing, func(t *txn) error {
+		return s.inTurn(ctx, act.Org, writingToTheBook, func(t *txn) error {
 			return read(func(b *Book, delta *Delta) error {
 				return instead(delta, func(delta *Delta) error {
 					return t.nested(func() error { return s.apply(t, caller, act, b, delta) })
@@ -238,16 +237,23 @@ func (s *Store) attempt(ctx context.Context, caller foyer.Caller, act Act, fn fu
 	}
 	return read(func(b *Book, delta *Delta) error {
 		return instead(delta, func(delta *Delta) error {
-			return s.transact(ctx, act.Org, doing, func(t *txn) error { return s.apply(t, caller, act, b, delta) })
+			return s.inTurn(ctx, act.Org, writingToTheBook, func(t *txn) error { return s.apply(t, caller, act, b, delta) })
 		})
 	})
 }
+
+// writingToTheBook is what an Update does.
+const writingToTheBook = "write to the book"
 
 // instead applies a delta, or what its verdict puts in its place.
 func instead(delta *Delta, apply func(*Delta) error) error {
 	err := apply(delta)
 	if other, ok := errors.AsType[*insteadError](err); ok {
-		return apply(other.delta)
+		delta = other.delta
+		err = apply(delta)
+	}
+	if err != nil {
+		delta.Run.ID = 0 // its number is another's now
 	}
 	return err
 }
@@ -328,6 +334,9 @@ func (s *Store) apply(t *txn, caller foyer.Caller, act Act, b *Book, d *Delta) e
 		}
 	}
 	d.Run.Finished, d.Run.Book = s.clock(), version
+	if err := s.checkKeyAgain(t, caller); err != nil {
+		return err
+	}
 	if err := s.conclude(t, caller, org, d); err != nil {
 		return err
 	}

@@ -37,9 +37,14 @@ func (d dialect) begin(t *txn, about scope) error {
 	say := fmt.Sprintf("SET LOCAL foyer.org = '%s'; SET LOCAL lock_timeout = %d; ", org, busyTimeout.Milliseconds())
 	// Every statement finds its rows by a key. For some thousand of them the planner would rather read all organizations' rows.
 	say += "SET LOCAL enable_seqscan = off; SET LOCAL jit = off;"
-	if about.book {
-		// Whatever the database is set to, what is answered for is on disk (R18).
+	// Whatever the database or the role is set to: a sync may take its time, but a node that was cut off holds nothing for long.
+	say += " SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '30min';"
+	say += " SET LOCAL tcp_keepalives_idle = 15; SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 4;"
+	if about.writes {
+		// And what is answered for is on disk (R18).
 		say += " SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off';"
+	}
+	if about.book {
 		say += fmt.Sprintf(" SELECT 1 FROM book WHERE org = '%s' FOR UPDATE;", org)
 	}
 	_, err := t.tx.ExecContext(t.ctx, say) // in one go, since it has no parameters
@@ -63,6 +68,14 @@ func (d dialect) gone(conn *sql.Conn) (gone bool) {
 func (d dialect) locked() string {
 	if d == postgresDialect {
 		return " FOR UPDATE"
+	}
+	return ""
+}
+
+// shared is put behind a SELECT of rows that are not to go before the transaction ends.
+func (d dialect) shared() string {
+	if d == postgresDialect {
+		return " FOR SHARE"
 	}
 	return ""
 }

@@ -152,7 +152,7 @@ func (s *Store) eraseInTurn(ctx context.Context, caller foyer.Caller, org foyer.
 			return e.locate()
 		})
 		if err == nil {
-			err = s.transact(ctx, org, "erase the entry", func(t *txn) error { return e.write(t, caller, run) })
+			err = s.inTurn(ctx, org, "erase the entry", func(t *txn) error { return e.write(t, caller, run) })
 		}
 		if !errors.Is(err, errStale) {
 			return run, err

@@ -15,6 +15,9 @@ import (
 
 // find finds all that is of the person.
 func (e *erasure) find(id foyer.EntryID, key string) (found bool, err error) {
+	if err := e.t.get(`SELECT version FROM book WHERE org = $1`, []any{e.org}, &e.version); err != nil { // before anything else is read
+		return false, err
+	}
 	if key != "" {
 		e.keys[key] = true
 		err := readAddresses(e.t, e.org, []string{key}, func(_ string, a foyer.Address) { id = a.Entry })
@@ -330,7 +333,7 @@ func (s *sieve) addPacked(r foyer.Record) { *s = append(*s, bytes.ToLower(r.Appe
 // locate notes where the person is named.
 func (e *erasure) locate() error {
 	e.makeSieves()
-	if err := e.t.get(`SELECT version, (SELECT COALESCE(MAX(id), 0) FROM run WHERE org = $1) FROM book WHERE org = $1`, []any{e.org}, &e.version, &e.seen); err != nil {
+	if err := e.t.get(`SELECT COALESCE(MAX(id), 0) FROM run WHERE org = $1`, []any{e.org}, &e.seen); err != nil {
 		return err
 	}
 	for _, step := range []func() error{e.locateChanges, e.locateOthers} {

@@ -22,7 +22,7 @@ func Unfiltered(t *testing.T) {
 }
 
 // Distribution returns the statements by which the tables of a database are spread.
-func (s *Store) Distribution(t *testing.T) []string {
+func Distribution(t *testing.T, s *Store) []string {
 	statements, err := distribution(t.Context(), s.write)
 	if err != nil {
 		t.Fatal(err)

@@ -36,6 +36,9 @@ func (s *Store) CreateKey(ctx context.Context, caller foyer.Caller, org foyer.Or
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return key, source, err
 	}
+	if err := checkName("a key", n.Name); err != nil {
+		return key, source, err
+	}
 	err = s.transact(ctx, org, "create the key", func(t *txn) error {
 		if n.Source == 0 {
 			source, err = s.defaultSource(t, caller, org, n.Site)
@@ -367,6 +370,23 @@ func (s *Store) TokenRevoked(ctx context.Context, org foyer.OrgID, mac []byte) (
 		return err
 	})
 	return revoked, err
+}
+
+// checkKeyAgain is checkKey right before the commit: whoever ends the key meanwhile waits until that is through, so that nothing is written by a key whose end was confirmed (R18).
+func (s *Store) checkKeyAgain(t *txn, caller foyer.Caller) error {
+	if t.dialect == sqliteDialect || caller.Key == "" {
+		return nil // there nobody else writes between the first look and the commit
+	}
+	for _, q := range []string{`SELECT 1 FROM org WHERE id = $1 FOR SHARE`, `SELECT 1 FROM client_key WHERE org = $1 AND id = $2 FOR SHARE`, `SELECT 1 FROM client_secret WHERE org = $1 AND key = $2 FOR SHARE`} {
+		args := []any{caller.Org, caller.Key}
+		if strings.Contains(q, "FROM org") {
+			args = args[:1]
+		}
+		if err := t.each(q, args, func(*sql.Rows) error { return nil }); err != nil {
+			return err
+		}
+	}
+	return s.checkKey(t, caller)
 }
 
 // checkKey fails where the caller's key or secret ended since it was presented, or may not be used from its address any more (R18).

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"foyer"
 	"foyer/match"
@@ -25,6 +26,9 @@ func (s *Store) CreateOrg(ctx context.Context, caller foyer.Caller, name, countr
 	o := foyer.Org{Name: strings.TrimSpace(name), Country: strings.ToUpper(country), CreatedAt: s.clock()}
 	o.Slug = slug(o.Name)
 	if err := caller.May(foyer.Operate, ""); err != nil {
+		return o, err
+	}
+	if err := checkName("an organization", o.Name); err != nil {
 		return o, err
 	}
 	if o.Slug == "" {
@@ -59,6 +63,17 @@ func (s *Store) CreateOrg(ctx context.Context, caller foyer.Caller, name, countr
 		return s.audit(t, caller, o.ID, "org.create", string(o.ID), "slug="+o.Slug)
 	})
 	return o, err
+}
+
+// maxName is the most bytes that a name may have.
+const maxName = 200
+
+// checkName refuses a name that not every database takes, or that no screen shows.
+func checkName(of, name string) error {
+	if len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) {
+		return foyer.Errorf(foyer.Invalid, "the name of %s is at most %d bytes of UTF-8, in one line", of, maxName)
+	}
+	return nil
 }
 
 // newOrgID draws an id that no organization has. Organizations are never removed, so none is given twice.
@@ -249,6 +264,9 @@ func checkSiteNames(site foyer.Site, others []foyer.Site) error {
 		}
 	}
 	for _, name := range append([]string{site.Name}, site.Aliases...) {
+		if err := checkName("a site", name); err != nil {
+			return err
+		}
 		folded := match.Fold(name)
 		switch {
 		case folded == "":

@@ -43,8 +43,8 @@ const (
 const takeNewsAtOnce = 200
 
 // TakeNews returns which alerts opened or ended since it was called last, at most 200 of them, and makes the messages to the contacts. Those who
-// became contacts after an alert opened are not told that it is over. Each piece of news is returned to one caller only. It takes a transaction for each organization; with an error come
-// those that were taken before it.
+// became contacts after an alert opened are not told that it is over. Each piece of news is returned to one caller only. It takes a transaction for each; with an error come
+// those that were taken all the same.
 func (s *Store) TakeNews(ctx context.Context, caller foyer.Caller) (news []News, err error) {
 	if err := caller.May(foyer.Operate, ""); err != nil {
 		return nil, err
@@ -54,18 +54,13 @@ func (s *Store) TakeNews(ctx context.Context, caller foyer.Caller) (news []News,
 		alerts, err = readAlerts(t, `WHERE news > 0 ORDER BY org, id LIMIT $1`, takeNewsAtOnce)
 		return err
 	})
-	for len(alerts) > 0 && err == nil {
-		org := alerts[0].org
-		err = s.beside(ctx, org, "take the news", func(t *txn) error {
-			for len(alerts) > 0 && alerts[0].org == org {
-				taken, err := s.takeNews(t, alerts[0])
-				if err != nil {
-					return err
-				}
-				news, alerts = append(news, taken...), alerts[1:]
-			}
-			return nil
-		})
+	for _, a := range alerts {
+		var taken []News
+		err = errors.Join(err, s.beside(ctx, a.org, "take the news", func(t *txn) (err error) {
+			taken, err = s.takeNews(t, a)
+			return err
+		}))
+		news = append(news, taken...)
 	}
 	return news, err
 }
@@ -83,6 +78,10 @@ func (s *Store) takeNews(t *txn, a storedAlert) (news []News, err error) {
 	const q = `INSERT INTO alert_mail (org, alert, over, mailbox, made_at, attempts, next_try)
 		SELECT org, $1, $2, mailbox, $3, 0, 0 FROM contact WHERE org = $4 AND created_at <= $5`
 	now := millis(s.clock())
+	// Who removes a contact takes away what is made for it: after this.
+	if err := t.each(`SELECT 1 FROM contact WHERE org = $1`+t.dialect.shared(), []any{a.org}, func(*sql.Rows) error { return nil }); err != nil {
+		return nil, err
+	}
 	if a.news&newsOpened != 0 {
 		news = append(news, News{org, a.Alert, false})
 		if err := t.exec(q, a.ID, 0, now, a.org, now); err != nil {
@@ -125,10 +124,10 @@ func (s *Store) TakeMail(ctx context.Context, caller foyer.Caller, limit int) (m
 	now := s.clock()
 	orgs, err := s.orgsOf(ctx, "look for messages", `SELECT org FROM alert_mail WHERE next_try <= $1 GROUP BY org ORDER BY MIN(made_at), org`, millis(now))
 	for _, org := range orgs {
-		if err != nil || len(mails) >= limit {
+		if len(mails) >= limit {
 			break
 		}
-		err = s.beside(ctx, org, "take the messages", func(t *txn) error {
+		err = errors.Join(err, s.beside(ctx, org, "take the messages", func(t *txn) error {
 			const q = `UPDATE alert_mail SET attempts = attempts + 1, next_try = $1 WHERE org = $2 AND next_try <= $3 AND (alert, over, mailbox) IN (
 				SELECT m.alert, m.over, m.mailbox FROM alert_mail m WHERE m.org = $2 AND m.next_try <= $3 AND (m.over = 0 OR NOT EXISTS (
 					SELECT 1 FROM alert_mail o WHERE o.org = m.org AND o.alert = m.alert AND o.over = 0 AND o.mailbox = m.mailbox))
@@ -136,7 +135,7 @@ func (s *Store) TakeMail(ctx context.Context, caller foyer.Caller, limit int) (m
 			taken, err := readMails(t, q, millis(now.Add(MailLease)), org, millis(now), limit-len(mails))
 			mails = append(mails, taken...)
 			return err
-		})
+		}))
 	}
 	return mails, err
 }
@@ -168,13 +167,23 @@ func readMails(t *txn, query string, args ...any) (mails []Mail, err error) {
 	slices.SortFunc(mails, func(a, b Mail) int {
 		return cmp.Or(cmp.Compare(a.made, b.made), cmp.Compare(a.Alert.ID, b.Alert.ID), cmp.Compare(a.mailbox, b.mailbox))
 	})
+	kept := mails[:0]
 	for i := range mails {
-		if err := mails[i].load(t); err != nil {
+		err := mails[i].load(t)
+		if errors.Is(err, errNoSuchMail) { // nobody is to get it any more
+			err = t.exec(`DELETE FROM alert_mail WHERE org = $1 AND alert = $2 AND mailbox = $3`, mails[i].Org.ID, mails[i].Alert.ID, mails[i].mailbox)
+		} else if err == nil {
+			kept = append(kept, mails[i])
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
-	return mails, nil
+	return kept, nil
 }
+
+// errNoSuchMail says that a message is about an alert or to a contact that is not there.
+var errNoSuchMail = errors.New("there is no such message")
 
 func (m *Mail) load(t *txn) (err error) {
 	alerts, err := readAlerts(t, `WHERE org = $1 AND id = $2`, m.Org.ID, m.Alert.ID)
@@ -186,7 +195,7 @@ func (m *Mail) load(t *txn) (err error) {
 		return err
 	}
 	if len(alerts) == 0 || len(contacts) == 0 {
-		return errors.New("a message is about an alert or to a contact that is not there")
+		return errNoSuchMail
 	}
 	m.Alert, m.Contact = alerts[0].Alert, contacts[0]
 	m.Org, err = readOrg(t, m.Org.ID)
@@ -227,14 +236,11 @@ func (s *Store) DropMail(ctx context.Context, caller foyer.Caller) (mails []Mail
 	before := millis(s.clock().Add(-MailGivenUp))
 	orgs, err := s.orgsOf(ctx, "look for messages to give up", `SELECT DISTINCT org FROM alert_mail WHERE made_at <= $1`, before)
 	for _, org := range orgs {
-		if err != nil {
-			break
-		}
-		err = s.beside(ctx, org, "give up messages", func(t *txn) error {
+		err = errors.Join(err, s.beside(ctx, org, "give up messages", func(t *txn) error {
 			dropped, err := readMails(t, `DELETE FROM alert_mail WHERE org = $1 AND made_at <= $2`, org, before)
 			mails = append(mails, dropped...)
 			return err
-		})
+		}))
 	}
 	return mails, err
 }

@@ -114,6 +114,11 @@ func parsePostgres(database string) (*pgx.ConnConfig, error) {
 	}
 	config.RuntimeParams["application_name"] = "foyer"
 	config.ConnectTimeout = connectTimeout(config.ConnectTimeout)
+	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 4}}
+	config.DialFunc = dialer.DialContext
+	if len(config.Fallbacks) > 0 && !u.Query().Has("target_session_attrs") && strings.Contains(u.Host+u.Query().Get("host"), ",") {
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite // of several hosts that which takes writes: another one lags behind
+	}
 	// No statement is remembered by a connection: behind a pooler the next transaction may have another one.
 	config.DefaultQueryExecMode = pgx.QueryExecModeCacheDescribe
 	return config, nil
@@ -177,6 +182,13 @@ func (s *Store) proveWall(ctx context.Context) error {
 	if tables != "" {
 		return foyer.Errorf(foyer.Forbidden, "row-level security is off for %s; foyer migrate puts it back", tables)
 	}
+	const foreign = `SELECT COALESCE(string_agg(tablename || '.' || policyname, ', '), '') FROM pg_policies WHERE schemaname = current_schema() AND policyname NOT IN ('listed', 'own', 'noted')`
+	if err := conn.QueryRowContext(ctx, foreign).Scan(&tables); err != nil {
+		return err
+	}
+	if tables != "" {
+		return foyer.Errorf(foyer.Forbidden, "there are policies that are not Foyer's, and may let rows through: %s; drop them", tables)
+	}
 	for _, table := range []string{"org", "book", "source", "client_key"} { // those of few rows: all of them are looked at
 		var seen bool
 		if err := conn.QueryRowContext(ctx, `SELECT EXISTS (SELECT 1 FROM `+table+`)`).Scan(&seen); err != nil {
@@ -225,7 +237,7 @@ func postgresBusy(err error) string {
 			return "another sync of this organization is still running; nothing was changed, try again"
 		case code.Code == "40001" || code.Code == "40P01" || code.Code == "23505" && code.ConstraintName != "audit_pkey": // of the audit it means that its head was taken away
 			return "somebody else changed the same at the same moment; nothing was changed, try again"
-		case strings.HasPrefix(code.Code, "08"), strings.HasPrefix(code.Code, "53"), strings.HasPrefix(code.Code, "57P"):
+		case strings.HasPrefix(code.Code, "08"), strings.HasPrefix(code.Code, "53"), strings.HasPrefix(code.Code, "57P"), code.Code == "57014", code.Code == "25P03":
 			return "the database is away or busy; nothing was changed, try again"
 		}
 		return ""

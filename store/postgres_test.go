@@ -66,7 +66,7 @@ func TestPostgres_KeysBeginWithTheOrganization(t *testing.T) {
 			t.Errorf("these do not keep to one organization: %q", found)
 		}
 	}
-	distributed := w.Store.Distribution(t)
+	distributed := store.Distribution(t, w.Store)
 	for _, table := range storetest.Texts(t, db, `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`) {
 		named := slices.ContainsFunc(distributed, func(statement string) bool { return strings.Contains(statement, "_table('"+table+"'") })
 		if named == (table == "goose_db_version") {

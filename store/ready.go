@@ -29,7 +29,7 @@ func (s *Store) Ready(ctx context.Context) error {
 	if known && free < lowSpace {
 		return notReady("the disk is full", fmt.Errorf("%d bytes are free in %s, fewer than %d", free, s.dir, lowSpace))
 	}
-	if s.faults.writing.Load() {
+	if s.faults.writing.Load() && !s.isReplica(ctx) {
 		if err := s.tryToWrite(ctx); err != nil {
 			return notReady("the database cannot be written", err)
 		}
@@ -71,6 +71,15 @@ func newestSchema() (newest int64) {
 		}
 	}
 	return newest
+}
+
+// isReplica tells whether this is a replica of PostgreSQL's, of which nobody expects that it is written to.
+func (s *Store) isReplica(ctx context.Context) (replica bool) {
+	if s.dialect != postgresDialect {
+		return false
+	}
+	err := s.identify(ctx, "", "look whether this is a replica", func(t *txn) error { return t.get(`SELECT pg_is_in_recovery()`, nil, &replica) })
+	return err == nil && replica
 }
 
 // tryToWrite writes a row of no meaning.

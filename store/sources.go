@@ -26,6 +26,9 @@ func createSource(t *txn, s *Store, org foyer.OrgID, source foyer.Source) (foyer
 	if source.Name == "" {
 		return source, foyer.Errorf(foyer.Invalid, "the name of the source is empty")
 	}
+	if err := checkName("a source", source.Name); err != nil {
+		return source, err
+	}
 	var taken int
 	if err := t.get(`SELECT COUNT(*) FROM source WHERE org = $1 AND name = $2`, []any{org, source.Name}, &taken); err != nil {
 		return source, err
@@ -78,6 +81,9 @@ func (s *Store) EditSource(ctx context.Context, caller foyer.Caller, org foyer.O
 		source.Name = strings.TrimSpace(source.Name)
 		if source.Name == "" {
 			return "", "", foyer.Errorf(foyer.Invalid, "the name of the source is empty")
+		}
+		if err := checkName("a source", source.Name); err != nil {
+			return "", "", err
 		}
 		var taken int
 		if err := t.get(`SELECT COUNT(*) FROM source WHERE org = $1 AND name = $2 AND id <> $3`, []any{org, source.Name, id}, &taken); err != nil {

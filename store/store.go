@@ -9,6 +9,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -125,23 +126,40 @@ func (s *Store) Close() error {
 
 // scope is whose rows a transaction is about, and what it is for. The second wall of PostgreSQL shows it no others.
 type scope struct {
-	org   foyer.OrgID
-	doing string
-	book  bool // it changes the book, or numbers something by it: nobody else does so meanwhile (R19)
+	org    foyer.OrgID
+	doing  string
+	writes bool
+	book   bool // it changes the book, or numbers something by it: nobody else does so meanwhile (R19)
 }
 
 // transact runs fn in a transaction that may change an organization's book, all or nothing; when it returns nil, what fn wrote is on disk.
 func (s *Store) transact(ctx context.Context, org foyer.OrgID, doing string, fn func(*txn) error) error {
-	return s.changing(ctx, scope{org, doing, true}, fn)
+	if s.dialect == postgresDialect { // who waits for the organization waits here, and holds no connection meanwhile
+		release, err := s.locks.take(ctx, org)
+		if err != nil {
+			return err
+		}
+		defer release()
+	}
+	return s.inTurn(ctx, org, doing, fn)
+}
+
+// inTurn is transact for who has the organization's turn already.
+func (s *Store) inTurn(ctx context.Context, org foyer.OrgID, doing string, fn func(*txn) error) error {
+	return s.changing(ctx, s.write, scope{org, doing, true, true}, fn)
 }
 
 // beside is transact for what does not touch the book, such as the use of a key: it does not wait for a sync.
 func (s *Store) beside(ctx context.Context, org foyer.OrgID, doing string, fn func(*txn) error) error {
-	return s.changing(ctx, scope{org, doing, false}, fn)
+	pool := s.write
+	if s.dialect == postgresDialect {
+		pool = s.ident // or many long syncs would hold all connections
+	}
+	return s.changing(ctx, pool, scope{org, doing, true, false}, fn)
 }
 
-func (s *Store) changing(ctx context.Context, about scope, fn func(*txn) error) error {
-	err := s.within(ctx, s.write, about, nil, fn)
+func (s *Store) changing(ctx context.Context, pool *sql.DB, about scope, fn func(*txn) error) error {
+	err := s.within(ctx, pool, about, nil, fn)
 	s.faults.note(err)
 	if err == nil {
 		s.log.committed()
@@ -161,12 +179,11 @@ func (s *Store) identify(ctx context.Context, org foyer.OrgID, doing string, fn 
 
 // within runs fn in a transaction of a pool. It waits at most busyTimeout for a connection.
 func (s *Store) within(ctx context.Context, pool *sql.DB, about scope, options *sql.TxOptions, fn func(*txn) error) error {
-	conn, tx, err := s.start(ctx, pool, options)
+	conn, tx, end, err := s.start(ctx, pool, options)
 	if err != nil {
 		return s.busy(about.doing, err)
 	}
-	defer conn.Close()
-	defer tx.Rollback()
+	defer end()
 	t := &txn{ctx: ctx, tx: tx, now: s.clock(), dialect: s.dialect, written: &s.written, prepared: map[string]*sql.Stmt{}}
 	err = s.dialect.begin(t, about)
 	if err == nil {
@@ -175,28 +192,44 @@ func (s *Store) within(ctx context.Context, pool *sql.DB, about scope, options *
 	if err != nil {
 		return s.busyOn(conn, about.doing, err)
 	}
-	return s.unconfirmed(conn, about.doing, tx.Commit())
+	return s.unconfirmed(conn, about, tx.Commit())
 }
 
-// start begins a transaction on a connection of a pool. A connection that died while it lay there is put away, and another one is taken: nothing was said on it yet.
-func (s *Store) start(ctx context.Context, pool *sql.DB, options *sql.TxOptions) (*sql.Conn, *sql.Tx, error) {
+// start begins a transaction on a connection of a pool, within busyTimeout: a pooler may let it wait for others. A connection that died while it lay there is put away, and
+// another one is taken: nothing was said on it yet. end rolls back what was not committed, and gives the connection back.
+func (s *Store) start(ctx context.Context, pool *sql.DB, options *sql.TxOptions) (conn *sql.Conn, tx *sql.Tx, end func(), err error) {
 	wait, cancel := context.WithTimeout(ctx, busyTimeout)
 	defer cancel()
-	for {
+	for try := 1; ; try++ {
 		conn, err := pool.Conn(wait)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		tx, err := conn.BeginTx(ctx, options)
-		if err == nil {
-			return conn, tx, nil
+		begun, stop := context.WithCancel(ctx) // the transaction lives as long as this one
+		late := time.AfterFunc(time.Until(deadlineOf(wait)), stop)
+		tx, err := conn.BeginTx(begun, options)
+		if late.Stop() && err == nil {
+			return conn, tx, func() { tx.Rollback(); conn.Close(); stop() }, nil
 		}
+		stop()
 		gone := s.dialect.gone(conn)
 		conn.Close()
-		if !gone || wait.Err() != nil {
-			return nil, nil, err
+		switch {
+		case wait.Err() != nil || err == nil:
+			return nil, nil, nil, cmp.Or(ctx.Err(), context.DeadlineExceeded)
+		case !gone || try > maxDead:
+			return nil, nil, nil, err
 		}
+		time.Sleep(time.Duration(try) * time.Millisecond)
 	}
+}
+
+// maxDead is how many dead connections are put away for one transaction: more than lie in any pool.
+const maxDead = 20
+
+func deadlineOf(ctx context.Context) time.Time {
+	at, _ := ctx.Deadline()
+	return at
 }
 
 // busy gives an error of the database its kind: what may succeed later is foyer.Busy, the rest stays internal and gets doing in front.
@@ -227,11 +260,15 @@ func (s *Store) busyOn(conn *sql.Conn, doing string, err error) error {
 }
 
 // unconfirmed is busyOn for a commit: where the database went away before it answered, nobody knows yet whether it has it.
-func (s *Store) unconfirmed(conn *sql.Conn, doing string, err error) error {
-	if err != nil && s.dialect.gone(conn) {
-		return retryable("the database went away before it said whether this is stored; send it again: what is stored already is not applied twice", doing, err)
+func (s *Store) unconfirmed(conn *sql.Conn, about scope, err error) error {
+	if err == nil || !about.writes || !s.dialect.gone(conn) {
+		return s.committed(about.doing, err)
 	}
-	return s.committed(doing, err)
+	message := "the database went away before it said whether this is stored; look first, before you do it again"
+	if about.doing == writingToTheBook {
+		message = "the database went away before it said whether this is stored; send it again: what is stored already is not applied twice"
+	}
+	return retryable(message, about.doing, err)
 }
 
 func retryable(message, doing string, err error) error {

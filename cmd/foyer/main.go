@@ -16,6 +16,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -186,7 +187,7 @@ func (a *app) openVault() (*vault.Vault, error) {
 // operatorName is who works at the command line, for the log of what was done.
 func operatorName() string {
 	if u, err := user.Current(); err == nil {
-		return u.Username
+		return strings.ToValidUTF8(u.Username, "?")
 	}
 	return "unknown"
 }
