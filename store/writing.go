@@ -53,7 +53,7 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 		return next, false, nil
 	}
 	batches, stop := make(chan *batch, 2), make(chan struct{})
-	go encode(t.dialect, org, d.Run.ID, d.Writes, batches, stop)
+	go encode(entryEncoder{org: org, dialect: t.dialect}, changeEncoder{org: org, run: d.Run.ID, dialect: t.dialect}, d.Writes, batches, stop)
 	w := writers{t: t, org: org, claims: map[foyer.SourceID]*claimWriter{}, first: next == 1}
 	for b := range batches {
 		if err == nil {
@@ -75,9 +75,8 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 
 // encode encodes writes and sends them until there are no more, or nobody wants any. It closes batches in the end. A panic on the way fails
 // the delta, not the process, which serves other organizations too.
-func encode(d dialect, org foyer.OrgID, run foyer.RunID, writes iter.Seq2[*Write, error], batches chan<- *batch, stop <-chan struct{}) {
+func encode(entries entryEncoder, changes changeEncoder, writes iter.Seq2[*Write, error], batches chan<- *batch, stop <-chan struct{}) {
 	defer close(batches)
-	entries, changes := entryEncoder{org: org, dialect: d}, changeEncoder{org: org, run: run, dialect: d}
 	out, count := &batch{}, 0
 	send := func() bool {
 		select {
@@ -100,7 +99,7 @@ func encode(d dialect, org foyer.OrgID, run foyer.RunID, writes iter.Seq2[*Write
 			send()
 			return
 		}
-		out.put(org, write, &entries, &changes)
+		out.put(write, &entries, &changes)
 		if count++; count == writeBatch && !send() {
 			return
 		}
@@ -112,7 +111,7 @@ func encode(d dialect, org foyer.OrgID, run foyer.RunID, writes iter.Seq2[*Write
 }
 
 // put encodes one write.
-func (b *batch) put(org foyer.OrgID, write *Write, entries *entryEncoder, changes *changeEncoder) {
+func (b *batch) put(write *Write, entries *entryEncoder, changes *changeEncoder) {
 	b.last = write.ID
 	for _, claim := range write.Claims {
 		b.claims = append(b.claims, claimItem{write.ID, claim})
