@@ -261,7 +261,12 @@ func (s *Store) busyOn(conn *sql.Conn, doing string, err error) error {
 
 // unconfirmed is busyOn for a commit: where the database went away before it answered, nobody knows yet whether it has it.
 func (s *Store) unconfirmed(conn *sql.Conn, about scope, err error) error {
-	if err == nil || !about.writes || !s.dialect.gone(conn) {
+	switch {
+	case err == nil:
+		return nil
+	case !about.writes:
+		return s.busyOn(conn, about.doing, err)
+	case !s.dialect.gone(conn):
 		return s.committed(about.doing, err)
 	}
 	message := "the database went away before it said whether this is stored; look first, before you do it again"
