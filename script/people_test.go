@@ -168,6 +168,12 @@ func TestScript_EventLog(t *testing.T) {
 		"the secret is refused": {[]answer{{401, "", `{"error":"invalid_client","error_description":"wrong"}`}}, 4,
 			event{"Foyer", "SERVER answered 401: wrong", "Error", 104}},
 		"a proxy": {[]answer{token, {403, "", "<html>no"}}, 4, event{"Foyer", "SERVER answered 403: <html>no", "Error", 104}},
+		"a page to log in": {[]answer{token, {200, "", "<html>Log in"}}, 5,
+			event{"Foyer", "SERVER answered 200, but what answered is not Foyer: a proxy? Its answer begins: <html>Log in", "Error", 105}},
+		"a page with the status of what is held": {[]answer{token, {202, "", "<html>Log in"}}, 5,
+			event{"Foyer", "SERVER answered 202, but what answered is not Foyer: a proxy? Its answer begins: <html>Log in", "Error", 105}},
+		"a page where nothing was to be done": {[]answer{token, {200, "", "DRY RUN would add=1\n"}}, 5,
+			event{"Foyer", "SERVER answered 200, but what answered is not Foyer: a proxy? Its answer begins: DRY RUN would add=1", "Error", 105}},
 		"busy": {[]answer{token, {503, "", `{"detail":"busy"}`}, {503, "", `{"detail":"busy"}`}}, 5,
 			event{"Foyer", "SERVER answered 503: busy", "Error", 105}},
 	} {
@@ -208,5 +214,20 @@ func TestScript_DryRunLeavesNoTrace(t *testing.T) {
 	path, ok := strings.CutPrefix(w.screen[len(w.screen)-1], "The file is ")
 	if exit != 0 || len(w.events) > 0 || !ok || !strings.HasSuffix(w.sent[1].Address, "?dry_run=1") || w.read(path) != string(w.sent[1].Body) {
 		t.Errorf("it exits with %d, %v, %q", exit, w.events, w.screen)
+	}
+}
+
+// TestScript_DryRunTakesNoPageForAnAnswer holds what a trial exits with: what would be held is an answer like others, a proxy's page is none.
+func TestScript_DryRunTakesNoPageForAnAnswer(t *testing.T) {
+	tree := generated(t, settings("https://127.0.0.1:1"), staff)
+	for body, want := range map[string]int{
+		"DRY RUN would add=1\n": 0, "DRY RUN would be HELD: would disable 9 of 9.\n": 0, "<html>Log in": 5, "": 5, "OK run=R-1 added=1\n": 5,
+	} {
+		r := startRecorder(t, token, answer{200, "", body})
+		w := computer(t, script.Desktop, r.roots)
+		exit := runScript(t, at(tree, r.address), w, map[string]any{"dryrun": true})
+		if exit != want || exit == 5 && !strings.Contains(strings.Join(w.screen, "\n"), "what answered is not Foyer: a proxy?") {
+			t.Errorf("after %q it exits with %d, and says %q; want %d", body, exit, w.screen, want)
+		}
 	}
 }

@@ -378,6 +378,8 @@ func (s *shell) operate(n *node) any {
 		return equal(left, right)
 	case "-ne":
 		return !equal(left, right)
+	case "-le":
+		return left.(int) <= right.(int)
 	case "-gt":
 		return left.(int) > right.(int)
 	case "-ge":
@@ -392,6 +394,8 @@ func (s *shell) operate(n *node) any {
 		return regexp.MustCompile("(?is)^" + strings.ReplaceAll(regexp.QuoteMeta(right.(string)), `\*`, ".*") + "$").MatchString(text(left))
 	case "-match":
 		return regexp.MustCompile("(?i)" + right.(string)).MatchString(text(left))
+	case "-cmatch":
+		return regexp.MustCompile(right.(string)).MatchString(text(left))
 	case "-notmatch":
 		return !regexp.MustCompile("(?i)" + right.(string)).MatchString(text(left))
 	case "-split":

@@ -83,6 +83,13 @@ func TestSync_DoesWhatTheScriptDoes(t *testing.T) {
 		"an answer without a token":  {{200, "", "{}"}},
 		"the secret is refused":      {{401, "", `{"error":"invalid_client","error_description":"wrong"}`}},
 		"a proxy's page":             {token, {403, "", "<html>" + strings.Repeat("no ", 200)}},
+		"a dry run":                  {token, {200, "", "DRY RUN would add=1 errors=0 warnings=0\n"}},
+		"a dry run that is held":     {token, {200, "", "DRY RUN would be HELD: would disable 9 of 9.\n"}},
+		"a page to log in":           {token, {200, "", "<html>Log in"}},
+		"a page, not held":           {token, {202, "", "<html>Log in"}},
+		"a page, not a token":        {{202, "", "<html>Log in"}},
+		"nothing at all":             {token, {200, "", ""}},
+		"OK, but not of a run":       {token, {200, "", "ok run=R-1\n"}},
 		"held while it is tried too": {token, {500, "", "{}"}, {202, "", "HELD run=R-1\n"}},
 	}
 	for status := 201; status < 600; status += 7 {
