@@ -231,3 +231,24 @@ func TestScript_DryRunTakesNoPageForAnAnswer(t *testing.T) {
 		}
 	}
 }
+
+// TestScript_WhoIsDisabledIsLookedAt holds that nobody is sent as enabled only since the filter could not tell: who is disabled is left out, and where that may
+// not be read, nothing is sent. The event log names nobody.
+func TestScript_WhoIsDisabledIsLookedAt(t *testing.T) {
+	tree := generated(t, settings("https://127.0.0.1:1"), staff)
+	r := startRecorder(t, token, answer{200, "", "OK run=R-1 errors=0 warnings=0\n"})
+	w := computer(t, script.Desktop, r.roots)
+	w.directory = acme()
+	left := w.directory.people[4]
+	left.slips = true
+	if exit := runScript(t, at(tree, r.address), w, nil); exit != 0 || len(w.sent) != 2 || !strings.Contains(string(w.sent[1].Body), "ann@") || strings.Contains(string(w.sent[1].Body), "gone@") {
+		t.Errorf("the filter let somebody pass: it exits with %d, and sent %+v", exit, w.sent)
+	}
+	left.hidden = true
+	w.sent, w.events = nil, nil
+	exit := runScript(t, tree, w, nil)
+	const says = "Nothing was sent. The account that runs this script may not read userAccountControl of everybody in 'OU=Staff,DC=acme,DC=test'"
+	if exit != 1 || len(w.sent) > 0 || len(w.events) != 1 || !strings.HasPrefix(w.events[0].text, says) || strings.Contains(w.events[0].text, "Gone") {
+		t.Errorf("it may not be read: it exits with %d, sent %d requests, and says %+v", exit, len(w.sent), w.events)
+	}
+}

@@ -265,7 +265,7 @@ func (s *shell) eval(n *node) any {
 		return &block{n}
 	case "expression_with_unary_operator":
 		return !truth(s.value(n.Children[1]))
-	case "comparison_expression", "logical_expression", "additive_expression", "additive_argument_expression":
+	case "comparison_expression", "logical_expression", "additive_expression", "additive_argument_expression", "bitwise_expression":
 		return s.operate(n)
 	case "member_access", "element_access", "invokation_expression":
 		return s.access(n)
@@ -384,7 +384,12 @@ func (s *shell) operate(n *node) any {
 		return left.(int) > right.(int)
 	case "-ge":
 		return left.(int) >= right.(int)
+	case "-band":
+		return left.(int) & right.(int)
 	case "+":
+		if list, ok := left.([]any); ok {
+			return append(slices.Clone(list), elements(right)...)
+		}
 		return left.(int) + right.(int)
 	case "-in":
 		return slices.ContainsFunc(elements(right), func(v any) bool { return equal(v, left) })
