@@ -2,6 +2,7 @@ package script_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -250,5 +251,27 @@ func TestScript_WhoIsDisabledIsLookedAt(t *testing.T) {
 	const says = "Nothing was sent. The account that runs this script may not read userAccountControl of everybody in 'OU=Staff,DC=acme,DC=test'"
 	if exit != 1 || len(w.sent) > 0 || len(w.events) != 1 || !strings.HasPrefix(w.events[0].text, says) || strings.Contains(w.events[0].text, "Gone") {
 		t.Errorf("it may not be read: it exits with %d, sent %d requests, and says %+v", exit, len(w.sent), w.events)
+	}
+}
+
+// TestScript_ExpiredCountsAsDisabled holds when an account has expired, and that 0, the greatest number and no value mean never.
+func TestScript_ExpiredCountsAsDisabled(t *testing.T) {
+	tree := generated(t, settings("https://127.0.0.1:1"), staff)
+	for _, c := range []struct {
+		expires any
+		sent    bool
+	}{{nil, true}, {0, true}, {math.MaxInt64, true}, {fileTime + 1, true}, {fileTime, false}, {fileTime - 864_000_000_000, false}, {1, false}} {
+		r := startRecorder(t, token, answer{200, "", "OK run=R-1 errors=0 warnings=0\n"})
+		w := computer(t, script.Desktop, r.roots)
+		w.directory = acme()
+		w.directory.people[0].attributes["accountExpires"] = c.expires
+		exit := runScript(t, at(tree, r.address), w, nil)
+		rows, err := readCSV(string(w.sent[1].Body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(mails(rows), "rob@acme.test"); exit != 0 || len(rows) < 2 || got != c.sent {
+			t.Errorf("accountExpires is %v: it exits with %d, and sends %q; want him sent: %v", c.expires, exit, mails(rows), c.sent)
+		}
 	}
 }

@@ -341,7 +341,7 @@ func (s *shell) cast(kind string, v any) any {
 	switch typeName(kind) {
 	case "string":
 		return text(v)
-	case "int":
+	case "int", "long":
 		switch x := v.(type) {
 		case nil:
 			return 0

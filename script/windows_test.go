@@ -108,19 +108,22 @@ var statics = map[string]func(*windows, []any) any{
 	"system.net.securityprotocoltype::tls12":             constant("Tls12"),
 	"system.security.authentication.sslprotocols::tls12": constant("Tls12"),
 	"system.timespan::fromminutes":                       func(_ *windows, a []any) any { return time.Duration(a[0].(int)) * time.Minute },
-	"system.guid::newguid":                               func(w *windows, _ []any) any { return w.guid() },
-	"system.io.path::gettemppath":                        func(w *windows, _ []any) any { return w.temp },
-	"system.math::min":                                   func(_ *windows, a []any) any { return min(a[0].(int), a[1].(int)) },
-	"system.environment::username":                       constant("svc-foyer$"),
-	"system.net.webproxy::new":                           empty,
-	"system.text.utf8encoding::new":                      func(_ *windows, a []any) any { return map[bool]string{false: "", true: "\uFEFF"}[a[0].(bool)] },
-	"system.text.encoding::utf8":                         func(*windows, []any) any { return utf8Encoding },
-	"system.io.file::writealllines":                      writeAllLines,
-	"system.io.file::writealltext":                       func(w *windows, a []any) any { return w.write(text(a[0]), text(a[1])) },
-	"system.io.file::readalltext":                        func(w *windows, a []any) any { return w.read(text(a[0])) },
-	"system.io.file::readallbytes":                       func(w *windows, a []any) any { return []byte(w.read(text(a[0]))) },
-	"system.convert::tobase64string":                     func(_ *windows, a []any) any { return base64.StdEncoding.EncodeToString(a[0].([]byte)) },
-	"system.convert::frombase64string":                   fromBase64,
+	"system.datetime::utcnow": func(*windows, []any) any {
+		return &object{methods: map[string]func([]any) any{"tofiletimeutc": func([]any) any { return fileTime }}}
+	},
+	"system.guid::newguid":             func(w *windows, _ []any) any { return w.guid() },
+	"system.io.path::gettemppath":      func(w *windows, _ []any) any { return w.temp },
+	"system.math::min":                 func(_ *windows, a []any) any { return min(a[0].(int), a[1].(int)) },
+	"system.environment::username":     constant("svc-foyer$"),
+	"system.net.webproxy::new":         empty,
+	"system.text.utf8encoding::new":    func(_ *windows, a []any) any { return map[bool]string{false: "", true: "\uFEFF"}[a[0].(bool)] },
+	"system.text.encoding::utf8":       func(*windows, []any) any { return utf8Encoding },
+	"system.io.file::writealllines":    writeAllLines,
+	"system.io.file::writealltext":     func(w *windows, a []any) any { return w.write(text(a[0]), text(a[1])) },
+	"system.io.file::readalltext":      func(w *windows, a []any) any { return w.read(text(a[0])) },
+	"system.io.file::readallbytes":     func(w *windows, a []any) any { return []byte(w.read(text(a[0]))) },
+	"system.convert::tobase64string":   func(_ *windows, a []any) any { return base64.StdEncoding.EncodeToString(a[0].([]byte)) },
+	"system.convert::frombase64string": fromBase64,
 	"system.security.principal.windowsidentity::getcurrent": func(*windows, []any) any {
 		return &object{properties: map[string]any{"name": `ACME\admin`}}
 	},
@@ -135,6 +138,9 @@ var statics = map[string]func(*windows, []any) any{
 	"system.security.cryptography.protecteddata::unprotect": protect,
 	"system.diagnostics.eventlog::writeentry":               writeEntry,
 }
+
+// fileTime is the time on the computer, as Windows counts: in steps of 100 ns since 1601. It is 03:00 on 21 October 2026.
+const fileTime = 134_370_252_000_000_000
 
 var utf8Encoding = &object{methods: map[string]func([]any) any{
 	"getbytes":  func(a []any) any { return []byte(text(a[0])) },
