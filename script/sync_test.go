@@ -249,3 +249,18 @@ func TestScript_SecretThatCannotBeSavedLeavesTheOldOne(t *testing.T) {
 		t.Errorf("without the rights of an administrator it exits with %d", exit)
 	}
 }
+
+// TestScript_SecretOfTheEnvironmentIsTrimmed holds that the end of a line behind the secret does not go with it, and that blanks alone are no secret.
+func TestScript_SecretOfTheEnvironmentIsTrimmed(t *testing.T) {
+	r := startRecorder(t, token, answer{200, "", "OK run=R-1 errors=0 warnings=0\n"})
+	tree := generated(t, settings(r.address), staff)
+	w := computer(t, script.Desktop, r.roots)
+	w.environment["FOYER_CLIENT_SECRET"] = " fs_given\r\n"
+	if exit := runScript(t, tree, w, nil); exit != 0 || !strings.HasSuffix(string(w.sent[0].Body), "&client_secret=fs_given") {
+		t.Errorf("it exits with %d, and sent %q", exit, w.sent[0].Body)
+	}
+	w.environment["FOYER_CLIENT_SECRET"], w.sent, w.screen = " \n", nil, nil
+	if exit := runScript(t, tree, w, nil); exit != 1 || len(w.sent) > 0 || !strings.Contains(w.screen[0], "-SaveSecret") {
+		t.Errorf("with blanks it exits with %d, sent %d requests, and says %q", exit, len(w.sent), w.screen)
+	}
+}
