@@ -264,3 +264,20 @@ func TestScript_SecretOfTheEnvironmentIsTrimmed(t *testing.T) {
 		t.Errorf("with blanks it exits with %d, sent %d requests, and says %q", exit, len(w.sent), w.screen)
 	}
 }
+
+// TestScript_ProxyIsOfferedTheAccount holds that also the proxy that Windows has set is offered the account's credentials, in the way that each edition knows.
+func TestScript_ProxyIsOfferedTheAccount(t *testing.T) {
+	for name, edition := range editions {
+		r := startRecorder(t, token, answer{200, "", "OK run=R-1 errors=0 warnings=0\n"})
+		w := computer(t, edition, r.roots)
+		w.proxy = &object{properties: map[string]any{}}
+		exit := runScript(t, generated(t, settings(r.address), staff), w, nil)
+		offered := w.proxy.properties["credentials"]
+		if edition == script.Core {
+			offered = w.asked["defaultproxycredentials"]
+		}
+		if exit != 0 || offered != "the account's own" {
+			t.Errorf("%s: it exits with %d, and the proxy is offered %v", name, exit, offered)
+		}
+	}
+}

@@ -28,7 +28,9 @@ type windows struct {
 	sealedHere  bool   // what is sealed can be opened: it was sealed on this computer
 
 	assemblies []string
-	protocol   any // what ServicePointManager.SecurityProtocol was set to
+	asked      map[string]any // what the script set of its HttpClientHandler
+	proxy      *object        // the one that Windows has set; nil: none
+	protocol   any            // what ServicePointManager.SecurityProtocol was set to
 	screen     []string
 	events     []event
 	slept      []time.Duration
@@ -111,10 +113,17 @@ var statics = map[string]func(*windows, []any) any{
 	"system.datetime::utcnow": func(*windows, []any) any {
 		return &object{methods: map[string]func([]any) any{"tofiletimeutc": func([]any) any { return fileTime }}}
 	},
-	"system.guid::newguid":             func(w *windows, _ []any) any { return w.guid() },
-	"system.io.path::gettemppath":      func(w *windows, _ []any) any { return w.temp },
-	"system.math::min":                 func(_ *windows, a []any) any { return min(a[0].(int), a[1].(int)) },
-	"system.environment::username":     constant("svc-foyer$"),
+	"system.guid::newguid":                           func(w *windows, _ []any) any { return w.guid() },
+	"system.io.path::gettemppath":                    func(w *windows, _ []any) any { return w.temp },
+	"system.math::min":                               func(_ *windows, a []any) any { return min(a[0].(int), a[1].(int)) },
+	"system.environment::username":                   constant("svc-foyer$"),
+	"system.net.credentialcache::defaultcredentials": constant("the account's own"),
+	"system.net.webrequest::defaultwebproxy": func(w *windows, _ []any) any {
+		if w.proxy == nil {
+			return nil
+		}
+		return w.proxy
+	},
 	"system.net.webproxy::new":         empty,
 	"system.text.utf8encoding::new":    func(_ *windows, a []any) any { return map[bool]string{false: "", true: "\uFEFF"}[a[0].(bool)] },
 	"system.text.encoding::utf8":       func(*windows, []any) any { return utf8Encoding },
