@@ -281,3 +281,21 @@ func TestScript_ProxyIsOfferedTheAccount(t *testing.T) {
 		}
 	}
 }
+
+// TestScript_SecretIsNotPutIntoAFileOfSomebodyElse holds that a file that lay in the secret's way, and of which somebody has another name (as they may have its
+// rights), does not become the secret's.
+func TestScript_SecretIsNotPutIntoAFileOfSomebodyElse(t *testing.T) {
+	r := startRecorder(t, token)
+	w := computer(t, script.Core, r.roots)
+	path, theirs := filepath.Join(w.home, "fk_acme.secret"), filepath.Join(t.TempDir(), "theirs")
+	w.write(path+".new", "planted")
+	if err := os.Link(path+".new", theirs); err != nil {
+		t.Fatal(err)
+	}
+	if exit := save(t, generated(t, settings(r.address), staff), w, "fs_typed"); exit != 0 {
+		t.Fatalf("it exits with %d: %q", exit, w.screen)
+	}
+	if got := w.read(theirs); got != "planted" || w.read(path) == "planted" {
+		t.Errorf("theirs is %q, the secret's %q", got, w.read(path))
+	}
+}

@@ -2,7 +2,9 @@ package script_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -36,6 +38,7 @@ type windows struct {
 	slept      []time.Duration
 	sent       []script.Request
 	granted    []string // by icacls: file and grants
+	created    string   // the file that was made anew
 }
 
 // event is a line of the event log.
@@ -128,6 +131,9 @@ var statics = map[string]func(*windows, []any) any{
 	"system.text.utf8encoding::new":    func(_ *windows, a []any) any { return map[bool]string{false: "", true: "\uFEFF"}[a[0].(bool)] },
 	"system.text.encoding::utf8":       func(*windows, []any) any { return utf8Encoding },
 	"system.io.file::writealllines":    writeAllLines,
+	"system.io.file::delete":           deleteFile,
+	"system.io.filemode::createnew":    constant("CreateNew"),
+	"system.io.filestream::new":        createNew,
 	"system.io.file::writealltext":     func(w *windows, a []any) any { return w.write(text(a[0]), text(a[1])) },
 	"system.io.file::readalltext":      func(w *windows, a []any) any { return w.read(text(a[0])) },
 	"system.io.file::readallbytes":     func(w *windows, a []any) any { return []byte(w.read(text(a[0]))) },
@@ -184,6 +190,30 @@ func (w *windows) read(path string) string {
 	return string(content)
 }
 
+// deleteFile is File.Delete, to which it is all the same whether the file is there.
+func deleteFile(_ *windows, a []any) any {
+	if err := os.Remove(text(a[0])); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		panic(&thrown{err.Error(), 0})
+	}
+	return nothing
+}
+
+// createNew is a FileStream that is opened so that the file must not be there yet.
+func createNew(w *windows, a []any) any {
+	w.check(a[1] == "CreateNew", "a file is opened with %v", a[1])
+	file, err := os.OpenFile(text(a[0]), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		panic(&thrown{err.Error(), 0})
+	}
+	w.created = text(a[0])
+	return &object{methods: map[string]func([]any) any{"dispose": func([]any) any {
+		if err := file.Close(); err != nil {
+			w.t.Error(err)
+		}
+		return nothing
+	}}}
+}
+
 // writeAllLines writes lines as Windows ends them.
 func writeAllLines(w *windows, a []any) any {
 	var b strings.Builder
@@ -232,6 +262,7 @@ func (w *windows) icacls(c call) any {
 		all = append(all, text(a))
 	}
 	content := w.read(all[0])
+	w.check(w.created == all[0], "the rights of %s are set, which was not made anew", all[0])
 	w.check(content == "", "the file has something in it before its rights are set: %q", content)
 	w.granted = all
 	return nothing
