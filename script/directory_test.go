@@ -19,6 +19,8 @@ type directory struct {
 type person struct {
 	dn         string
 	disabled   bool
+	hidden     bool // nobody may read userAccountControl: as in Active Directory, the filter lets such a person pass
+	slips      bool // the filter lets this person pass in any case
 	attributes map[string]any
 }
 
@@ -52,7 +54,7 @@ func (d *directory) users(w *windows, c call) any {
 	var found []any
 	for _, p := range d.people {
 		in := strings.HasSuffix(strings.ToLower(p.dn), strings.ToLower(base)) && domainOf(p.dn) == server
-		if in && !p.disabled && p.attributes["mail"] != nil && (filter[1] == "" || d.belongs(p.dn, unescape.Replace(filter[1]), nil)) {
+		if in && (!p.disabled || p.hidden || p.slips) && p.attributes["mail"] != nil && (filter[1] == "" || d.belongs(p.dn, unescape.Replace(filter[1]), nil)) {
 			found = append(found, p.shown(properties))
 		}
 	}
@@ -85,6 +87,9 @@ func (p *person) shown(properties []any) *table {
 	made.put("DistinguishedName", p.dn)
 	for _, name := range properties {
 		made.put(text(name), p.attributes[text(name)])
+	}
+	if made.at("userAccountControl") >= 0 && !p.hidden {
+		made.put("userAccountControl", map[bool]int{false: 512, true: 514}[p.disabled])
 	}
 	return made
 }

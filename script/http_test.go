@@ -112,11 +112,14 @@ func (w *windows) client(handler *object) any {
 	w.check(w.edition == script.Desktop || p["sslprotocols"] == "Tls12", "TLS 1.2 is not pinned in PowerShell 7: %v", p)
 	for name := range p {
 		switch name {
-		case "allowautoredirect", "usecookies", "sslprotocols", "proxy":
+		case "allowautoredirect", "usecookies", "proxy":
+		case "sslprotocols", "defaultproxycredentials":
+			w.check(w.edition == script.Core, "the handler's %s is set, which .NET Framework before 4.7.1 does not have", name)
 		default:
 			w.t.Fatalf("the handler's %s is set", name)
 		}
 	}
+	w.asked = p
 	return &object{properties: map[string]any{}, methods: map[string]func([]any) any{
 		"sendasync": func(a []any) any { return w.answer(a[0].(*message)) },
 		"dispose":   func([]any) any { w.conn.Close(); return nothing },

@@ -2,6 +2,7 @@ package script_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -168,6 +169,12 @@ func TestScript_EventLog(t *testing.T) {
 		"the secret is refused": {[]answer{{401, "", `{"error":"invalid_client","error_description":"wrong"}`}}, 4,
 			event{"Foyer", "SERVER answered 401: wrong", "Error", 104}},
 		"a proxy": {[]answer{token, {403, "", "<html>no"}}, 4, event{"Foyer", "SERVER answered 403: <html>no", "Error", 104}},
+		"a page to log in": {[]answer{token, {200, "", "<html>Log in"}}, 5,
+			event{"Foyer", "SERVER answered 200, but what answered is not Foyer: a proxy? Its answer begins: <html>Log in", "Error", 105}},
+		"a page with the status of what is held": {[]answer{token, {202, "", "<html>Log in"}}, 5,
+			event{"Foyer", "SERVER answered 202, but what answered is not Foyer: a proxy? Its answer begins: <html>Log in", "Error", 105}},
+		"a page where nothing was to be done": {[]answer{token, {200, "", "DRY RUN would add=1\n"}}, 5,
+			event{"Foyer", "SERVER answered 200, but what answered is not Foyer: a proxy? Its answer begins: DRY RUN would add=1", "Error", 105}},
 		"busy": {[]answer{token, {503, "", `{"detail":"busy"}`}, {503, "", `{"detail":"busy"}`}}, 5,
 			event{"Foyer", "SERVER answered 503: busy", "Error", 105}},
 	} {
@@ -208,5 +215,63 @@ func TestScript_DryRunLeavesNoTrace(t *testing.T) {
 	path, ok := strings.CutPrefix(w.screen[len(w.screen)-1], "The file is ")
 	if exit != 0 || len(w.events) > 0 || !ok || !strings.HasSuffix(w.sent[1].Address, "?dry_run=1") || w.read(path) != string(w.sent[1].Body) {
 		t.Errorf("it exits with %d, %v, %q", exit, w.events, w.screen)
+	}
+}
+
+// TestScript_DryRunTakesNoPageForAnAnswer holds what a trial exits with: what would be held is an answer like others, a proxy's page is none.
+func TestScript_DryRunTakesNoPageForAnAnswer(t *testing.T) {
+	tree := generated(t, settings("https://127.0.0.1:1"), staff)
+	for body, want := range map[string]int{
+		"DRY RUN would add=1\n": 0, "DRY RUN would be HELD: would disable 9 of 9.\n": 0, "<html>Log in": 5, "": 5, "OK run=R-1 added=1\n": 5,
+	} {
+		r := startRecorder(t, token, answer{200, "", body})
+		w := computer(t, script.Desktop, r.roots)
+		exit := runScript(t, at(tree, r.address), w, map[string]any{"dryrun": true})
+		if exit != want || exit == 5 && !strings.Contains(strings.Join(w.screen, "\n"), "what answered is not Foyer: a proxy?") {
+			t.Errorf("after %q it exits with %d, and says %q; want %d", body, exit, w.screen, want)
+		}
+	}
+}
+
+// TestScript_WhoIsDisabledIsLookedAt holds that nobody is sent as enabled only since the filter could not tell: who is disabled is left out, and where that may
+// not be read, nothing is sent. The event log names nobody.
+func TestScript_WhoIsDisabledIsLookedAt(t *testing.T) {
+	tree := generated(t, settings("https://127.0.0.1:1"), staff)
+	r := startRecorder(t, token, answer{200, "", "OK run=R-1 errors=0 warnings=0\n"})
+	w := computer(t, script.Desktop, r.roots)
+	w.directory = acme()
+	left := w.directory.people[4]
+	left.slips = true
+	if exit := runScript(t, at(tree, r.address), w, nil); exit != 0 || len(w.sent) != 2 || !strings.Contains(string(w.sent[1].Body), "ann@") || strings.Contains(string(w.sent[1].Body), "gone@") {
+		t.Errorf("the filter let somebody pass: it exits with %d, and sent %+v", exit, w.sent)
+	}
+	left.hidden = true
+	w.sent, w.events = nil, nil
+	exit := runScript(t, tree, w, nil)
+	const says = "Nothing was sent. The account that runs this script may not read userAccountControl of everybody in 'OU=Staff,DC=acme,DC=test'"
+	if exit != 1 || len(w.sent) > 0 || len(w.events) != 1 || !strings.HasPrefix(w.events[0].text, says) || strings.Contains(w.events[0].text, "Gone") {
+		t.Errorf("it may not be read: it exits with %d, sent %d requests, and says %+v", exit, len(w.sent), w.events)
+	}
+}
+
+// TestScript_ExpiredCountsAsDisabled holds when an account has expired, and that 0, the greatest number and no value mean never.
+func TestScript_ExpiredCountsAsDisabled(t *testing.T) {
+	tree := generated(t, settings("https://127.0.0.1:1"), staff)
+	for _, c := range []struct {
+		expires any
+		sent    bool
+	}{{nil, true}, {0, true}, {math.MaxInt64, true}, {fileTime + 1, true}, {fileTime, false}, {fileTime - 864_000_000_000, false}, {1, false}} {
+		r := startRecorder(t, token, answer{200, "", "OK run=R-1 errors=0 warnings=0\n"})
+		w := computer(t, script.Desktop, r.roots)
+		w.directory = acme()
+		w.directory.people[0].attributes["accountExpires"] = c.expires
+		exit := runScript(t, at(tree, r.address), w, nil)
+		rows, err := readCSV(string(w.sent[1].Body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(mails(rows), "rob@acme.test"); exit != 0 || len(rows) < 2 || got != c.sent {
+			t.Errorf("accountExpires is %v: it exits with %d, and sends %q; want him sent: %v", c.expires, exit, mails(rows), c.sent)
+		}
 	}
 }

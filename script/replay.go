@@ -190,7 +190,7 @@ func (s *Sync) agent() [2]string {
 func (s *Sync) Run(file []byte) (exit int, last *Reply) {
 	last = s.try(s.TokenRequest())
 	if last.Status != http.StatusOK {
-		return ExitCode(last.Status), last
+		return s.exitCode(last), last
 	}
 	var token struct {
 		AccessToken string `json:"access_token"`
@@ -199,7 +199,7 @@ func (s *Sync) Run(file []byte) (exit int, last *Reply) {
 		return 1, last
 	}
 	last = s.try(s.UploadRequest(token.AccessToken, file))
-	return ExitCode(last.Status), last
+	return s.exitCode(last), last
 }
 
 // try sends a request, and once more where that may help.
@@ -226,14 +226,19 @@ func wait(h http.Header) time.Duration {
 	return min(time.Duration(seconds)*time.Second, 10*time.Minute)
 }
 
-// ExitCode is what the script exits with after an answer of that status: 0 applied, 3 held, 4 refused, 5 no answer or trouble at the server.
-func ExitCode(status int) int {
+// exitCode is what the script exits with after that answer: 0 applied, 3 held, 4 refused, 5 no answer, trouble at the server, or an answer that is not Foyer's: a
+// proxy's page comes with 200 too, so that the first words count as well.
+func (s *Sync) exitCode(r *Reply) int {
+	done := "OK run="
+	if s.DryRun {
+		done = "DRY RUN "
+	}
 	switch {
-	case status == http.StatusOK:
+	case r.Status == http.StatusOK && strings.HasPrefix(r.Body, done):
 		return 0
-	case status == http.StatusAccepted:
+	case r.Status == http.StatusAccepted && strings.HasPrefix(r.Body, "HELD "):
 		return 3
-	case passing(status):
+	case r.Status >= 200 && r.Status <= 299, passing(r.Status):
 		return 5
 	}
 	return 4

@@ -265,7 +265,7 @@ func (s *shell) eval(n *node) any {
 		return &block{n}
 	case "expression_with_unary_operator":
 		return !truth(s.value(n.Children[1]))
-	case "comparison_expression", "logical_expression", "additive_expression", "additive_argument_expression":
+	case "comparison_expression", "logical_expression", "additive_expression", "additive_argument_expression", "bitwise_expression":
 		return s.operate(n)
 	case "member_access", "element_access", "invokation_expression":
 		return s.access(n)
@@ -341,7 +341,7 @@ func (s *shell) cast(kind string, v any) any {
 	switch typeName(kind) {
 	case "string":
 		return text(v)
-	case "int":
+	case "int", "long":
 		switch x := v.(type) {
 		case nil:
 			return 0
@@ -378,11 +378,18 @@ func (s *shell) operate(n *node) any {
 		return equal(left, right)
 	case "-ne":
 		return !equal(left, right)
+	case "-le":
+		return left.(int) <= right.(int)
 	case "-gt":
 		return left.(int) > right.(int)
 	case "-ge":
 		return left.(int) >= right.(int)
+	case "-band":
+		return left.(int) & right.(int)
 	case "+":
+		if list, ok := left.([]any); ok {
+			return append(slices.Clone(list), elements(right)...)
+		}
 		return left.(int) + right.(int)
 	case "-in":
 		return slices.ContainsFunc(elements(right), func(v any) bool { return equal(v, left) })
@@ -392,6 +399,8 @@ func (s *shell) operate(n *node) any {
 		return regexp.MustCompile("(?is)^" + strings.ReplaceAll(regexp.QuoteMeta(right.(string)), `\*`, ".*") + "$").MatchString(text(left))
 	case "-match":
 		return regexp.MustCompile("(?i)" + right.(string)).MatchString(text(left))
+	case "-cmatch":
+		return regexp.MustCompile(right.(string)).MatchString(text(left))
 	case "-notmatch":
 		return !regexp.MustCompile("(?i)" + right.(string)).MatchString(text(left))
 	case "-split":

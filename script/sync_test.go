@@ -83,6 +83,13 @@ func TestSync_DoesWhatTheScriptDoes(t *testing.T) {
 		"an answer without a token":  {{200, "", "{}"}},
 		"the secret is refused":      {{401, "", `{"error":"invalid_client","error_description":"wrong"}`}},
 		"a proxy's page":             {token, {403, "", "<html>" + strings.Repeat("no ", 200)}},
+		"a dry run":                  {token, {200, "", "DRY RUN would add=1 errors=0 warnings=0\n"}},
+		"a dry run that is held":     {token, {200, "", "DRY RUN would be HELD: would disable 9 of 9.\n"}},
+		"a page to log in":           {token, {200, "", "<html>Log in"}},
+		"a page, not held":           {token, {202, "", "<html>Log in"}},
+		"a page, not a token":        {{202, "", "<html>Log in"}},
+		"nothing at all":             {token, {200, "", ""}},
+		"OK, but not of a run":       {token, {200, "", "ok run=R-1\n"}},
 		"held while it is tried too": {token, {500, "", "{}"}, {202, "", "HELD run=R-1\n"}},
 	}
 	for status := 201; status < 600; status += 7 {
@@ -240,5 +247,55 @@ func TestScript_SecretThatCannotBeSavedLeavesTheOldOne(t *testing.T) {
 	w.typed = "fs_new"
 	if exit := runScript(t, generated(t, settings("https://127.0.0.1:1"), staff), w, map[string]any{"savesecret": true}); exit != 1 || len(w.sent) > 0 {
 		t.Errorf("without the rights of an administrator it exits with %d", exit)
+	}
+}
+
+// TestScript_SecretOfTheEnvironmentIsTrimmed holds that the end of a line behind the secret does not go with it, and that blanks alone are no secret.
+func TestScript_SecretOfTheEnvironmentIsTrimmed(t *testing.T) {
+	r := startRecorder(t, token, answer{200, "", "OK run=R-1 errors=0 warnings=0\n"})
+	tree := generated(t, settings(r.address), staff)
+	w := computer(t, script.Desktop, r.roots)
+	w.environment["FOYER_CLIENT_SECRET"] = " fs_given\r\n"
+	if exit := runScript(t, tree, w, nil); exit != 0 || !strings.HasSuffix(string(w.sent[0].Body), "&client_secret=fs_given") {
+		t.Errorf("it exits with %d, and sent %q", exit, w.sent[0].Body)
+	}
+	w.environment["FOYER_CLIENT_SECRET"], w.sent, w.screen = " \n", nil, nil
+	if exit := runScript(t, tree, w, nil); exit != 1 || len(w.sent) > 0 || !strings.Contains(w.screen[0], "-SaveSecret") {
+		t.Errorf("with blanks it exits with %d, sent %d requests, and says %q", exit, len(w.sent), w.screen)
+	}
+}
+
+// TestScript_ProxyIsOfferedTheAccount holds that also the proxy that Windows has set is offered the account's credentials, in the way that each edition knows.
+func TestScript_ProxyIsOfferedTheAccount(t *testing.T) {
+	for name, edition := range editions {
+		r := startRecorder(t, token, answer{200, "", "OK run=R-1 errors=0 warnings=0\n"})
+		w := computer(t, edition, r.roots)
+		w.proxy = &object{properties: map[string]any{}}
+		exit := runScript(t, generated(t, settings(r.address), staff), w, nil)
+		offered := w.proxy.properties["credentials"]
+		if edition == script.Core {
+			offered = w.asked["defaultproxycredentials"]
+		}
+		if exit != 0 || offered != "the account's own" {
+			t.Errorf("%s: it exits with %d, and the proxy is offered %v", name, exit, offered)
+		}
+	}
+}
+
+// TestScript_SecretIsNotPutIntoAFileOfSomebodyElse holds that a file that lay in the secret's way, and of which somebody has another name (as they may have its
+// rights), does not become the secret's.
+func TestScript_SecretIsNotPutIntoAFileOfSomebodyElse(t *testing.T) {
+	r := startRecorder(t, token)
+	w := computer(t, script.Core, r.roots)
+	path, theirs := filepath.Join(w.home, "fk_acme.secret"), filepath.Join(t.TempDir(), "theirs")
+	w.write(path+".new", "planted")
+	if err := os.Link(path+".new", theirs); err != nil {
+		t.Fatal(err)
+	}
+	if exit := save(t, generated(t, settings(r.address), staff), w, "fs_typed"); exit != 0 {
+		t.Fatalf("it exits with %d: %q", exit, w.screen)
+	}
+	if got := w.read(theirs); got != "planted" || w.read(path) == "planted" {
+		t.Errorf("theirs is %q, the secret's %q", got, w.read(path))
 	}
 }

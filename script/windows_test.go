@@ -2,7 +2,9 @@ package script_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -28,12 +30,15 @@ type windows struct {
 	sealedHere  bool   // what is sealed can be opened: it was sealed on this computer
 
 	assemblies []string
-	protocol   any // what ServicePointManager.SecurityProtocol was set to
+	asked      map[string]any // what the script set of its HttpClientHandler
+	proxy      *object        // the one that Windows has set; nil: none
+	protocol   any            // what ServicePointManager.SecurityProtocol was set to
 	screen     []string
 	events     []event
 	slept      []time.Duration
 	sent       []script.Request
 	granted    []string // by icacls: file and grants
+	created    string   // the file that was made anew
 }
 
 // event is a line of the event log.
@@ -108,19 +113,32 @@ var statics = map[string]func(*windows, []any) any{
 	"system.net.securityprotocoltype::tls12":             constant("Tls12"),
 	"system.security.authentication.sslprotocols::tls12": constant("Tls12"),
 	"system.timespan::fromminutes":                       func(_ *windows, a []any) any { return time.Duration(a[0].(int)) * time.Minute },
-	"system.guid::newguid":                               func(w *windows, _ []any) any { return w.guid() },
-	"system.io.path::gettemppath":                        func(w *windows, _ []any) any { return w.temp },
-	"system.math::min":                                   func(_ *windows, a []any) any { return min(a[0].(int), a[1].(int)) },
-	"system.environment::username":                       constant("svc-foyer$"),
-	"system.net.webproxy::new":                           empty,
-	"system.text.utf8encoding::new":                      func(_ *windows, a []any) any { return map[bool]string{false: "", true: "\uFEFF"}[a[0].(bool)] },
-	"system.text.encoding::utf8":                         func(*windows, []any) any { return utf8Encoding },
-	"system.io.file::writealllines":                      writeAllLines,
-	"system.io.file::writealltext":                       func(w *windows, a []any) any { return w.write(text(a[0]), text(a[1])) },
-	"system.io.file::readalltext":                        func(w *windows, a []any) any { return w.read(text(a[0])) },
-	"system.io.file::readallbytes":                       func(w *windows, a []any) any { return []byte(w.read(text(a[0]))) },
-	"system.convert::tobase64string":                     func(_ *windows, a []any) any { return base64.StdEncoding.EncodeToString(a[0].([]byte)) },
-	"system.convert::frombase64string":                   fromBase64,
+	"system.datetime::utcnow": func(*windows, []any) any {
+		return &object{methods: map[string]func([]any) any{"tofiletimeutc": func([]any) any { return fileTime }}}
+	},
+	"system.guid::newguid":                           func(w *windows, _ []any) any { return w.guid() },
+	"system.io.path::gettemppath":                    func(w *windows, _ []any) any { return w.temp },
+	"system.math::min":                               func(_ *windows, a []any) any { return min(a[0].(int), a[1].(int)) },
+	"system.environment::username":                   constant("svc-foyer$"),
+	"system.net.credentialcache::defaultcredentials": constant("the account's own"),
+	"system.net.webrequest::defaultwebproxy": func(w *windows, _ []any) any {
+		if w.proxy == nil {
+			return nil
+		}
+		return w.proxy
+	},
+	"system.net.webproxy::new":         empty,
+	"system.text.utf8encoding::new":    func(_ *windows, a []any) any { return map[bool]string{false: "", true: "\uFEFF"}[a[0].(bool)] },
+	"system.text.encoding::utf8":       func(*windows, []any) any { return utf8Encoding },
+	"system.io.file::writealllines":    writeAllLines,
+	"system.io.file::delete":           deleteFile,
+	"system.io.filemode::createnew":    constant("CreateNew"),
+	"system.io.filestream::new":        createNew,
+	"system.io.file::writealltext":     func(w *windows, a []any) any { return w.write(text(a[0]), text(a[1])) },
+	"system.io.file::readalltext":      func(w *windows, a []any) any { return w.read(text(a[0])) },
+	"system.io.file::readallbytes":     func(w *windows, a []any) any { return []byte(w.read(text(a[0]))) },
+	"system.convert::tobase64string":   func(_ *windows, a []any) any { return base64.StdEncoding.EncodeToString(a[0].([]byte)) },
+	"system.convert::frombase64string": fromBase64,
 	"system.security.principal.windowsidentity::getcurrent": func(*windows, []any) any {
 		return &object{properties: map[string]any{"name": `ACME\admin`}}
 	},
@@ -135,6 +153,9 @@ var statics = map[string]func(*windows, []any) any{
 	"system.security.cryptography.protecteddata::unprotect": protect,
 	"system.diagnostics.eventlog::writeentry":               writeEntry,
 }
+
+// fileTime is the time on the computer, as Windows counts: in steps of 100 ns since 1601. It is 03:00 on 21 October 2026.
+const fileTime = 134_370_252_000_000_000
 
 var utf8Encoding = &object{methods: map[string]func([]any) any{
 	"getbytes":  func(a []any) any { return []byte(text(a[0])) },
@@ -167,6 +188,30 @@ func (w *windows) read(path string) string {
 		panic(&thrown{err.Error(), 0})
 	}
 	return string(content)
+}
+
+// deleteFile is File.Delete, to which it is all the same whether the file is there.
+func deleteFile(_ *windows, a []any) any {
+	if err := os.Remove(text(a[0])); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		panic(&thrown{err.Error(), 0})
+	}
+	return nothing
+}
+
+// createNew is a FileStream that is opened so that the file must not be there yet.
+func createNew(w *windows, a []any) any {
+	w.check(a[1] == "CreateNew", "a file is opened with %v", a[1])
+	file, err := os.OpenFile(text(a[0]), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		panic(&thrown{err.Error(), 0})
+	}
+	w.created = text(a[0])
+	return &object{methods: map[string]func([]any) any{"dispose": func([]any) any {
+		if err := file.Close(); err != nil {
+			w.t.Error(err)
+		}
+		return nothing
+	}}}
 }
 
 // writeAllLines writes lines as Windows ends them.
@@ -217,6 +262,7 @@ func (w *windows) icacls(c call) any {
 		all = append(all, text(a))
 	}
 	content := w.read(all[0])
+	w.check(w.created == all[0], "the rights of %s are set, which was not made anew", all[0])
 	w.check(content == "", "the file has something in it before its rights are set: %q", content)
 	w.granted = all
 	return nothing
