@@ -37,7 +37,7 @@ var allowed = map[string][]string{
 	"script":          {},
 	"bench/staff":     {},
 	"trust":           {},
-	"directory":       {"", "trust"},
+	"directory":       {"", "match", "trust"},
 	"push":            {"", "csvfile", "directory", "trust"},
 	"foyertest":       {anything, "cmd"},
 	"cmd/foyer":       {anything, "foyertest"},

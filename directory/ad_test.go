@@ -390,8 +390,8 @@ func TestAD_OddValuesHarmNobody(t *testing.T) {
 	}
 }
 
-// TestLink_AManagerInAnotherDomain holds that managers are found across all directories that are read.
-func TestLink_AManagerInAnotherDomain(t *testing.T) {
+// TestJoin_AManagerInAnotherDomain holds that managers are found across all directories that are read.
+func TestJoin_AManagerInAnotherDomain(t *testing.T) {
 	var results []*directory.Result
 	for range 2 {
 		ad := startFakeAD(t)
@@ -410,9 +410,38 @@ func TestLink_AManagerInAnotherDomain(t *testing.T) {
 	if rob() != "" {
 		t.Fatalf("the manager is %q before both are known", rob())
 	}
-	directory.Link(results...)
+	directory.Join(results...)
 	if rob() != "ann@test.com" || results[0].People[0].Values[foyer.Manager] != "" {
 		t.Errorf("the managers are %q and %q", rob(), results[0].People[0].Values[foyer.Manager])
+	}
+}
+
+// TestJoin_WhoIsEnabledAnywhereIsNotDisabled holds that a disabled account in one directory takes nothing from the enabled one of the same email in another, whichever is read first,
+// and that addresses are compared as the server compares them.
+func TestJoin_WhoIsEnabledAnywhereIsNotDisabled(t *testing.T) {
+	person := func(email string, enabled foyer.Tristate) directory.Person {
+		p := directory.Person{Record: foyer.Record{Enabled: enabled}, DN: "CN=" + email}
+		p.Values[foyer.Email] = email
+		return p
+	}
+	for _, address := range []string{"ANN@test.com", "ann@TEST.com", "ann@test.com"} {
+		for _, first := range []bool{true, false} {
+			old := &directory.Result{People: []directory.Person{person(address, foyer.No), person("dora@test.com", foyer.No)}, Disabled: 2}
+			now := &directory.Result{People: []directory.Person{person("ann@test.com", foyer.Yes)}}
+			if first {
+				directory.Join(old, now)
+			} else {
+				directory.Join(now, old)
+			}
+			if len(old.People) != 1 || old.People[0].Values[foyer.Email] != "dora@test.com" || old.Disabled != 1 || len(old.Warnings) != 1 || len(now.People) != 1 {
+				t.Errorf("%s: the old directory has %+v, the new one %+v", address, old, now)
+			}
+		}
+	}
+	encoded := &directory.Result{People: []directory.Person{person("ann@xn--bcher-kva.example", foyer.No)}}
+	directory.Join(&directory.Result{People: []directory.Person{person("ann@bücher.example", foyer.Yes)}}, encoded)
+	if len(encoded.People) != 0 {
+		t.Errorf("of one address in two spellings there is %+v", encoded.People)
 	}
 }
 

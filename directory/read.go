@@ -11,6 +11,7 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"foyer"
+	"foyer/match"
 )
 
 // Read returns everybody whom the directory lists, in the order of their emails, or an error that says what was found, where, and what to do; a directory
@@ -57,7 +58,7 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d have no email (%s), %d are at no site; check bases, map and the site rules",
 			len(entries), s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
 	}
-	s.tidy()
+	s.result.sort()
 	return s.result, s.findManagers()
 }
 
@@ -238,29 +239,45 @@ func (s *session) add(p Person) {
 	}
 }
 
-// tidy orders the people, so that the same directory gives the same file, and takes out disabled accounts of people who have an enabled one with the
-// same email: of two rows of one email the last would decide.
-func (s *session) tidy() {
-	r := s.result
-	enabled := map[string]bool{}
-	for _, p := range r.People {
-		if p.Enabled != foyer.No {
-			enabled[strings.ToLower(p.Values[foyer.Email])] = true
-		}
-	}
-	before := len(r.People)
-	r.People = slices.DeleteFunc(r.People, func(p Person) bool {
-		return p.Enabled == foyer.No && enabled[strings.ToLower(p.Values[foyer.Email])]
-	})
-	if gone := before - len(r.People); gone > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d disabled accounts have the email of an enabled one and were left out", gone))
-	}
+// sort orders the people, so that the same directory gives the same file.
+func (r *Result) sort() {
 	slices.SortFunc(r.People, func(a, b Person) int {
 		return cmp.Or(cmp.Compare(a.Values[foyer.Email], b.Values[foyer.Email]), cmp.Compare(a.DN, b.DN))
 	})
-	for _, p := range r.People {
-		if p.Enabled == foyer.No {
-			r.Disabled++
+}
+
+// Join makes one whole of what the directories hold, each read to its end: it turns the names of managers and assistants into emails, since a manager may be in
+// another domain, and takes out the disabled accounts of people who have an enabled one in any of the directories: of two rows of one email the last would decide.
+func Join(results ...*Result) {
+	linkAll(results)
+	enabled := map[match.Key]bool{}
+	for _, r := range results {
+		for _, p := range r.People {
+			if p.Enabled != foyer.No {
+				enabled[personKey(p)] = true
+			}
 		}
 	}
+	for _, r := range results {
+		before := len(r.People)
+		r.People = slices.DeleteFunc(r.People, func(p Person) bool { return p.Enabled == foyer.No && enabled[personKey(p)] })
+		if gone := before - len(r.People); gone > 0 {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("%d disabled accounts have the email of an enabled one, here or in another directory, and were left out", gone))
+		}
+		r.Disabled = 0
+		for _, p := range r.People {
+			if p.Enabled == foyer.No {
+				r.Disabled++
+			}
+		}
+	}
+}
+
+// personKey returns by what the server knows a person (R1). An address that it will not read is its own key.
+func personKey(p Person) match.Key {
+	email := p.Values[foyer.Email]
+	if key, err := match.Email(email); err == nil {
+		return key
+	}
+	return match.Key(strings.ToLower(email))
 }

@@ -258,9 +258,16 @@ func (d *doctor) directories(ctx context.Context) []*File {
 		d.skip("dry run", "directory")
 		return nil
 	}
-	directory.Link(results...)
+	read := 0
+	for _, r := range results {
+		read += len(r.People)
+	}
+	directory.Join(results...)
 	for _, r := range results {
 		people = append(people, r.People...)
+	}
+	if gone := read - len(people); gone > 0 {
+		d.step("people", fmt.Sprintf("%d to send: %d disabled accounts have the email of an enabled one in another directory and are left out", len(people), gone), nil)
 	}
 	files, err := fromPeople(d.config, people)
 	if err != nil {
