@@ -38,7 +38,7 @@ var allowed = map[string][]string{
 	"bench/staff":     {},
 	"trust":           {},
 	"directory":       {"", "match", "trust"},
-	"push":            {"", "csvfile", "directory", "trust"},
+	"push":            {"", "csvfile", "directory", "match", "trust"},
 	"foyertest":       {anything, "cmd"},
 	"cmd/foyer":       {anything, "foyertest"},
 

@@ -330,7 +330,7 @@ func found(c directory.Config, r *directory.Result) string {
 	}
 	for _, site := range slices.Sorted(maps.Keys(bySite)) {
 		if site == "" {
-			said += fmt.Sprintf("\nat no site, so for every site: %d", bySite[site])
+			said += fmt.Sprintf("\nat no site by map and rules: %d; they are where their office is if that is a site's name, and else for every site, which takes a key that is not of one site", bySite[site])
 		} else {
 			said += fmt.Sprintf("\nat %s: %d", site, bySite[site])
 		}

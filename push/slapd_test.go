@@ -236,7 +236,7 @@ func TestSlapd_AKeyForEachSite(t *testing.T) {
 	f.Script = f.NewKey(t, f.Org, store.NewKey{Site: 1})
 	second := f.NewKey(t, f.Org, store.NewKey{Site: 2})
 	c := newCustomer(t, f, second.URL, f.CAFile, fmt.Sprintf("site = \"Toronto\"\n[[key]]\nid = %q\nsecret_file = \"montreal.secret\"\nsite = \"Montréal\"\n%s",
-		second.ClientID, directorySettings(s, "[directory.map]\nsite = [\"l\"]\n")))
+		second.ClientID, directorySettings(s, "filter = \"(&(objectClass=inetOrgPerson)(!(l=Elsewhere)))\"\n[directory.map]\nsite = [\"l\"]\n")))
 	c.write(t, "montreal.secret", second.ClientSecret)
 	c.write(t, "ldap.secret", foyertest.SlapdSecret)
 	config := c.load(t)
