@@ -134,6 +134,30 @@ func TestAD_DisabledAccountsAreLeftOutOrSentAsDisabled(t *testing.T) {
 	}
 }
 
+// TestAD_WhoIsDisabledMustBeReadable holds that an account which may not read userAccountControl does not take everybody for enabled, and that a contact, which has none, is no such case.
+func TestAD_WhoIsDisabledMustBeReadable(t *testing.T) {
+	d := newDomain(t)
+	if d.fake == nil {
+		t.Skip("this takes rights away, which only the fake one does")
+	}
+	d.account(t, "ann", nil)
+	d.account(t, "dora", map[string][]string{"userAccountControl": {"546"}})
+	d.add(t, "CN=printer,"+d.ou, map[string][]string{"objectClass": {"contact"}, "mail": {"printer@test.com"}})
+	d.config.Filter = "(objectCategory=person)"
+	if got := d.emails(t); got != "ann printer" {
+		t.Errorf("where it can be read there are %q", got)
+	}
+	d.fake.hides = "useraccountcontrol"
+	for _, disabled := range []string{directory.LeaveOut, directory.Send} {
+		for _, filter := range []string{"", "(|(userAccountControl:1.2.840.113556.1.4.803:=2)(mail=x))"} {
+			d.config.Disabled, d.config.DisabledFilter = disabled, filter
+			if _, err := directory.Read(t.Context(), d.config, directory.Options{Password: d.password}); err == nil || !strings.Contains(err.Error(), "this account may not read userAccountControl") {
+				t.Errorf("%s, %q: %v", disabled, filter, err)
+			}
+		}
+	}
+}
+
 func TestAD_GroupsAreFollowedThroughGroups(t *testing.T) {
 	d := newDomain(t)
 	ann, rob := d.account(t, "ann", nil), d.account(t, "Jones, Rob", map[string][]string{"mail": {"rob@test.com"}})

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
@@ -31,7 +32,7 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	disabled, err := s.disabledNames()
+	disabled, err := s.disabledNames(entries)
 	if err != nil {
 		return nil, err
 	}
@@ -62,9 +63,43 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 	return s.result, s.findManagers()
 }
 
-// enabledFilter returns the filter for people: those who are disabled are left to the directory where they are to be left out.
+// judgesBit tells whether who is disabled is judged here, by the bit, and not by a filter.
+func (s *session) judgesBit() bool {
+	return s.Kind == ActiveDirectory && s.DisabledFilter == disabledBit
+}
+
+// isDisabled tells by the bit whether an account is disabled. One whose bit cannot be read is an error: to a filter it would be enabled.
+func (s *session) isDisabled(e *ldap.Entry) (bool, error) {
+	value := e.GetEqualFoldAttributeValue(control)
+	if value == "" && s.isContact(e) {
+		return false, nil
+	}
+	flags, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return false, fmt.Errorf("this account may not read %s of %q (it reads %q), so disabled accounts would pass for enabled ones: give it the right to, or set disabled_filter to what it may read",
+			control, e.DN, value)
+	}
+	return flags&2 != 0, nil
+}
+
+// isContact tells whether an entry says of itself that it is no account, and so has nothing to disable.
+func (s *session) isContact(e *ldap.Entry) bool {
+	classes := e.GetEqualFoldAttributeValues("objectClass")
+	return len(classes) > 0 && !slices.ContainsFunc(classes, func(class string) bool { return strings.EqualFold(class, "user") })
+}
+
+// checkControl returns an error for an account of Active Directory by whose bits the filter judges, and whose bits cannot be read.
+func (s *session) checkControl(e *ldap.Entry) error {
+	if s.Kind != ActiveDirectory || !strings.Contains(strings.ToLower(s.DisabledFilter), strings.ToLower(control)) {
+		return nil
+	}
+	_, err := s.isDisabled(e)
+	return err
+}
+
+// enabledFilter returns the filter for people: those who are disabled are left to the directory where they are to be left out and it can tell.
 func (s *session) enabledFilter() string {
-	if s.Disabled == LeaveOut && s.DisabledFilter != "" {
+	if s.Disabled == LeaveOut && s.DisabledFilter != "" && !s.judgesBit() {
 		return "(&" + s.Filter + "(!" + s.DisabledFilter + "))"
 	}
 	return s.Filter
@@ -88,9 +123,18 @@ func (s *session) find() ([]*ldap.Entry, error) {
 	for _, base := range s.Bases {
 		before, all := len(found), 0
 		err := s.search(base, scopes[s.Scope], filter, s.attributes(), func(entry *ldap.Entry) error {
+			if isBelowAny(entry.DN, s.Exclude) {
+				all++
+				return nil
+			}
+			if err := s.checkControl(entry); err != nil {
+				return err
+			}
+			if disabled, _ := s.isDisabled(entry); disabled && s.Disabled == LeaveOut && s.judgesBit() {
+				return nil
+			}
 			all++
-			key := keyOf(entry.DN)
-			if !s.people[key] && !isBelowAny(entry.DN, s.Exclude) {
+			if key := keyOf(entry.DN); !s.people[key] {
 				s.people[key] = true
 				found = append(found, entry)
 			}
@@ -163,6 +207,9 @@ func (s *session) attributes() []string {
 	if s.Nesting == Members {
 		all = append(all, "uid")
 	}
+	if s.Kind == ActiveDirectory {
+		all = append(all, control, "objectClass")
+	}
 	slices.Sort(all)
 	return slices.Compact(all)
 }
@@ -183,9 +230,20 @@ func (s *session) namesOf(filter string) (map[string]bool, error) {
 }
 
 // disabledNames returns who is disabled, where they are to be sent. They are asked for after everybody was read, so that nobody falls between two questions.
-func (s *session) disabledNames() (map[string]bool, error) {
+func (s *session) disabledNames(entries []*ldap.Entry) (map[string]bool, error) {
 	if s.Disabled != Send {
 		return nil, nil
+	}
+	if s.judgesBit() {
+		names := map[string]bool{}
+		for _, e := range entries {
+			disabled, err := s.isDisabled(e)
+			if err != nil {
+				return nil, err
+			}
+			names[keyOf(e.DN)] = disabled
+		}
+		return names, nil
 	}
 	return s.namesOf("(&" + s.Filter + s.DisabledFilter + ")")
 }
