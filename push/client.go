@@ -41,18 +41,13 @@ func NewClient(c *Config, log *slog.Logger, progress func(sent, total int64)) (*
 	if err != nil {
 		return nil, failf(Misused, "[server] %w", err)
 	}
-	transport := &http.Transport{
-		TLSClientConfig: config, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 30 * time.Second, ExpectContinueTimeout: time.Second, IdleConnTimeout: time.Minute,
+	proxy, err := c.proxyFunc()
+	if err != nil {
+		return nil, err
 	}
-	if c.Server.Proxy == "none" {
-		transport.Proxy = nil
-	} else if c.Server.Proxy != "" {
-		proxy, err := url.Parse(c.Server.Proxy)
-		if err != nil {
-			return nil, failf(Misused, "[server] proxy is no address")
-		}
-		transport.Proxy = http.ProxyURL(proxy)
+	transport := &http.Transport{
+		TLSClientConfig: config, Proxy: proxy, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 30 * time.Second, ExpectContinueTimeout: time.Second, IdleConnTimeout: time.Minute,
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{

@@ -127,8 +127,8 @@ func (c *Config) checkServer() error {
 	}
 	s.URL = "https://" + u.Host
 	if s.Proxy != "" && s.Proxy != "none" {
-		p, err := url.Parse(s.Proxy)
-		if err != nil || p.Host == "" || p.Scheme != "http" && p.Scheme != "https" && p.Scheme != "socks5" {
+		p, err := parseProxy(s.Proxy)
+		if err != nil || !strings.Contains(s.Proxy, "://") {
 			return fmt.Errorf(`[server] proxy is no proxy's address; write proxy = "http://proxy.example.com:3128", or "none"`)
 		}
 		if _, secret := p.User.Password(); secret {
