@@ -198,6 +198,36 @@ func TestAD_ABaseWithoutMembersIsNoHiddenOne(t *testing.T) {
 	}
 }
 
+// TestAD_WhatTheSettingsNameMustBeThere holds that a part of the tree that is not there, and a group without a member that is to be seen, are errors.
+func TestAD_WhatTheSettingsNameMustBeThere(t *testing.T) {
+	d := newDomain(t)
+	ann := d.account(t, "ann", nil)
+	empty, hosts := d.group(t, "Empty"), d.group(t, "Hosts", ann)
+	good := d.config
+	for _, nesting := range []string{directory.InChain, directory.Members, directory.MemberOf} {
+		for _, step := range []struct {
+			change func(c *directory.Config)
+			want   string
+		}{
+			{func(c *directory.Config) { c.Exclude = []string{"OU=Stuff," + d.ou} }, "exclude: there is no \"OU=Stuff"},
+			{func(c *directory.Config) { c.Sites = []directory.SiteRule{{Name: "Toronto", OU: "OU=Toronto," + d.ou}} }, "ou of site \"Toronto\": there is no \"OU=Toronto"},
+			{func(c *directory.Config) { c.Groups = []string{hosts, empty} }, "no member of the group \"CN=Empty"},
+			{func(c *directory.Config) { c.Sites = []directory.SiteRule{{Name: "Toronto", Group: empty}} }, "site \"Toronto\": no member of the group \"CN=Empty"},
+			{func(c *directory.Config) {
+				c.Groups, c.Sites = []string{hosts}, []directory.SiteRule{{Name: "Toronto", Group: hosts}}
+			}, ""},
+		} {
+			c := good
+			c.Nesting = nesting
+			step.change(&c)
+			_, err := directory.Read(t.Context(), c, directory.Options{Password: d.password})
+			if (err == nil) != (step.want == "") || err != nil && !strings.Contains(err.Error(), step.want) {
+				t.Errorf("%s: %v; it should say %q", nesting, err, step.want)
+			}
+		}
+	}
+}
+
 // TestAD_PrimaryGroupCounts holds that who has a group as the primary one belongs to it, though it does not list them.
 func TestAD_PrimaryGroupCounts(t *testing.T) {
 	d := newDomain(t)

@@ -236,7 +236,7 @@ func (ad *fakeAD) search(id int64, op *ber.Packet, paging *ldap.ControlPaging) [
 		return []*ber.Packet{ad.entry(id, root, nil), done(0, "", nil)}
 	}
 	base = ad.resolve(base)
-	if !below(base, adBase) && !same(base, adBase) {
+	if !below(base, adBase) && !same(base, adBase) || slices.ContainsFunc(ad.references, func(r string) bool { return strings.HasSuffix(strings.ToLower(r), "/"+strings.ToLower(base)) }) {
 		return []*ber.Packet{done(ldap.LDAPResultReferral, "0000202B: RefErr: DSID-0310084A, data 0, 1 access points", nil)}
 	}
 	if !slices.ContainsFunc(ad.entries, func(o *object) bool { return same(o.dn, base) }) {

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,11 +50,41 @@ func (s *session) group(dn string) (*membership, error) {
 		m.names, m.uids = map[string]bool{}, map[string]bool{}
 		err = s.collect(entry, m)
 	}
+	if err == nil {
+		err = s.checkMembers(entry.DN, m)
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.groups[keyOf(dn)] = m
 	return m, nil
+}
+
+// checkMembers returns an error for a group of which no member at all is to be seen: this account may have lost the right to, as with a base.
+func (s *session) checkMembers(dn string, m *membership) error {
+	here := *s // whoever is seen is enough, wherever others are
+	here.Referrals, here.result, here.Progress = IgnoreReferrals, &Result{}, nil
+	err := error(nil)
+	switch {
+	case m.filter == "" && len(m.names)+len(m.uids) > 1: // the group itself is among the names
+		err = errFound
+	case m.filter != "":
+		for _, base := range s.Bases {
+			if err == nil {
+				err = here.search(base, scopes[s.Scope], "(&"+s.Filter+m.filter+")", []string{noAttributes}, func(*ldap.Entry) error { return errFound })
+			}
+		}
+		if err == nil { // perhaps there are members elsewhere
+			err = here.search(domainOf(dn), ldap.ScopeWholeSubtree, m.filter, []string{noAttributes}, func(*ldap.Entry) error { return errFound })
+		}
+	}
+	if errors.Is(err, errFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("no member of the group %q is to be seen: may this account read its members? If it is empty for good, take it out of the settings", dn)
 }
 
 // inChain returns the filter by which Active Directory follows membership itself (LDAP_MATCHING_RULE_IN_CHAIN, MS-ADTS §3.1.1.3.4.4.3). It does not know who has a

@@ -28,6 +28,9 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkPlaces(); err != nil {
+		return nil, err
+	}
 	entries, err := s.find()
 	if err != nil {
 		return nil, err
@@ -61,6 +64,38 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 	}
 	s.result.sort()
 	return s.result, s.findManagers()
+}
+
+// checkPlaces returns an error for a part of the tree that the settings name and that is not to be seen: a slip in it would take in whom it is to keep out, or put nobody at its
+// site. A part to exclude may be in another directory.
+func (s *session) checkPlaces() error {
+	for _, dn := range s.Exclude {
+		entry, err := s.look(dn, noAttributes)
+		if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultReferral) {
+			return fmt.Errorf("exclude: %w", err)
+		}
+		if err == nil && entry == nil {
+			return fmt.Errorf("exclude: %w", missing(dn))
+		}
+	}
+	for _, rule := range s.Sites {
+		if rule.OU == "" {
+			continue
+		}
+		entry, err := s.look(rule.OU, noAttributes)
+		if err == nil && entry == nil {
+			err = missing(rule.OU)
+		}
+		if err != nil {
+			return fmt.Errorf("ou of site %q: %w", rule.Name, err)
+		}
+	}
+	return nil
+}
+
+// missing says that there is nothing of a name.
+func missing(dn string) error {
+	return fmt.Errorf("there is no %q, or this account may not see it; write its distinguished name as the directory shows it, or take it out", dn)
 }
 
 // judgesBit tells whether who is disabled is judged here, by the bit, and not by a filter.
