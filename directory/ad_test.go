@@ -228,6 +228,28 @@ func TestAD_WhatTheSettingsNameMustBeThere(t *testing.T) {
 	}
 }
 
+// TestAD_MembersThatAreNotSeenAreTold holds that a member in another directory is an error until such are to be ignored, and that one who is gone or hidden is counted.
+func TestAD_MembersThatAreNotSeenAreTold(t *testing.T) {
+	d := newDomain(t)
+	if d.fake == nil {
+		t.Skip("a real domain refuses members that are not there")
+	}
+	ann := d.account(t, "ann", nil)
+	d.config.Nesting = directory.Members
+	d.config.Groups = []string{d.group(t, "Hosts", ann, "CN=gone,"+d.ou, "CN=gone too,"+d.ou)}
+	if people, r := d.read(t); len(people) != 1 || len(r.Warnings) != 1 || !strings.HasPrefix(r.Warnings[0], "2 members of groups are not to be seen") {
+		t.Errorf("there are %d people, and the warnings are %q", len(people), r.Warnings)
+	}
+	d.config.Groups = []string{d.group(t, "Wide", ann, "CN=Group,DC=other,DC=org")}
+	if _, err := directory.Read(t.Context(), d.config, directory.Options{Password: d.password}); err == nil || !strings.Contains(err.Error(), `has the member "CN=Group,DC=other,DC=org", which is in another directory`) {
+		t.Errorf("a member in another directory: %v", err)
+	}
+	d.config.Referrals = directory.IgnoreReferrals
+	if people, r := d.read(t); len(people) != 1 || r.Ignored != 1 {
+		t.Errorf("with references ignored there are %d people, and %d were ignored", len(people), r.Ignored)
+	}
+}
+
 // TestAD_PrimaryGroupCounts holds that who has a group as the primary one belongs to it, though it does not list them.
 func TestAD_PrimaryGroupCounts(t *testing.T) {
 	d := newDomain(t)

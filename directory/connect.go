@@ -25,6 +25,7 @@ type session struct {
 	url    string
 	groups map[string]*membership
 	people map[string]bool // keys of the names of those found
+	unseen int             // members of groups that are gone or hidden
 	result *Result
 }
 

@@ -145,8 +145,7 @@ func (s *session) memberOf(group *ldap.Entry) (string, error) {
 	return "(|" + filter + ")", nil
 }
 
-// collect walks from a group through the groups in it, and notes the names of all members. A member that does not exist any more is no member. Whoever
-// was found as a person already is not looked at again.
+// collect walks from a group through the groups in it, and notes the names of all members. Whoever was found as a person already is not looked at again.
 func (s *session) collect(group *ldap.Entry, m *membership) error {
 	m.names[keyOf(group.DN)] = true
 	for todo := []*ldap.Entry{group}; len(todo) > 0; todo = todo[1:] {
@@ -167,7 +166,7 @@ func (s *session) collect(group *ldap.Entry, m *membership) error {
 				if s.people[key] {
 					continue
 				}
-				entry, err := s.read(name, append([]string{"memberUid"}, memberAttributes...)...)
+				entry, err := s.member(group.DN, name)
 				if err != nil {
 					return err
 				}
@@ -178,4 +177,24 @@ func (s *session) collect(group *ldap.Entry, m *membership) error {
 		}
 	}
 	return nil
+}
+
+// member reads a member of a group, which may be a group itself. It returns nil for one that is not to be seen, who is counted: it may be gone, or hidden, and then
+// whoever is in it is missing. One in another directory is an error, unless such are to be ignored.
+func (s *session) member(group, name string) (*ldap.Entry, error) {
+	if isBelowAny(name, s.Exclude) {
+		return nil, nil
+	}
+	entry, err := s.look(name, append([]string{"memberUid"}, memberAttributes...)...)
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultReferral) && s.Referrals == IgnoreReferrals:
+		s.result.Ignored++
+		return nil, nil
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultReferral):
+		return nil, fmt.Errorf("the group %q has the member %q, which is in another directory, and if it is a group, whoever is in it would be missing: "+
+			`name people by a group of their own directory, name the part in exclude, or set referrals = "ignore"`, group, name)
+	case err == nil && entry == nil:
+		s.unseen++
+	}
+	return entry, err
 }

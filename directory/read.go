@@ -43,6 +43,9 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.unseen > 0 {
+		s.warnOnce(fmt.Sprintf("%d members of groups are not to be seen: they are gone, or this account may not see them; of those that are groups the members are missing", s.unseen))
+	}
 	for i, entry := range entries {
 		p := s.person(entry)
 		for _, site := range sites[i] {
