@@ -250,6 +250,20 @@ func TestAD_MembersThatAreNotSeenAreTold(t *testing.T) {
 	}
 }
 
+// TestAD_AGroupThatTheFilterTakesForAPersonIsFollowed holds that a group in a group is followed though it matches the filter for people, in whatever order they are.
+func TestAD_AGroupThatTheFilterTakesForAPersonIsFollowed(t *testing.T) {
+	d := newDomain(t)
+	ann := d.account(t, "ann", nil)
+	d.account(t, "zoe", nil)
+	inner := d.group(t, "Inner", ann)
+	d.config.Groups = []string{d.group(t, "Outer", inner)}
+	d.config.Filter = "(|(objectCategory=person)(objectCategory=group))"
+	d.config.Nesting = directory.Members
+	if got := d.emails(t); got != "ann" {
+		t.Errorf("in the outer group are %q", got)
+	}
+}
+
 // TestAD_PrimaryGroupCounts holds that who has a group as the primary one belongs to it, though it does not list them.
 func TestAD_PrimaryGroupCounts(t *testing.T) {
 	d := newDomain(t)

@@ -145,7 +145,8 @@ func (s *session) memberOf(group *ldap.Entry) (string, error) {
 	return "(|" + filter + ")", nil
 }
 
-// collect walks from a group through the groups in it, and notes the names of all members. Whoever was found as a person already is not looked at again.
+// collect walks from a group through the groups in it, and notes the names of all members. Whoever was found as a person already is not
+// read again, but may be a group all the same, where the filter for people takes groups in.
 func (s *session) collect(group *ldap.Entry, m *membership) error {
 	m.names[keyOf(group.DN)] = true
 	for todo := []*ldap.Entry{group}; len(todo) > 0; todo = todo[1:] {
@@ -163,12 +164,11 @@ func (s *session) collect(group *ldap.Entry, m *membership) error {
 					continue
 				}
 				m.names[key] = true
-				if s.people[key] {
-					continue
-				}
-				entry, err := s.member(group.DN, name)
-				if err != nil {
-					return err
+				entry := s.people[key]
+				if entry == nil {
+					if entry, err = s.member(group.DN, name); err != nil {
+						return err
+					}
 				}
 				if entry != nil && len(entry.Attributes) > 0 {
 					todo = append(todo, entry)

@@ -172,8 +172,8 @@ func (s *session) find() ([]*ldap.Entry, error) {
 				return nil
 			}
 			all++
-			if key := keyOf(entry.DN); !s.people[key] {
-				s.people[key] = true
+			if key := keyOf(entry.DN); s.people[key] == nil {
+				s.people[key] = entry
 				found = append(found, entry)
 			}
 			return nil
@@ -243,7 +243,8 @@ func (s *session) attributes() []string {
 		all = append(all, nonEmpty(rule.Attribute)...)
 	}
 	if s.Nesting == Members {
-		all = append(all, "uid")
+		all = append(all, "uid", "memberUid")
+		all = append(all, memberAttributes...)
 	}
 	if s.Kind == ActiveDirectory {
 		all = append(all, control, "objectClass")
