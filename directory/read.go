@@ -35,9 +35,13 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	found := len(entries)
 	disabled, err := s.disabledNames(entries)
 	if err != nil {
 		return nil, err
+	}
+	if c.Disabled == LeaveOut {
+		entries = slices.DeleteFunc(entries, func(e *ldap.Entry) bool { return disabled[keyOf(e.DN)] })
 	}
 	sites, err := s.sitesOf(entries)
 	if err != nil {
@@ -62,8 +66,8 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 		s.add(p)
 	}
 	if len(s.result.People) == 0 {
-		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d have no email (%s), %d are at no site; check bases, map and the site rules",
-			len(entries), s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
+		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d are disabled, %d have no email (%s), %d are at no site; check bases, map and the site rules",
+			found, found-len(entries), s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
 	}
 	s.result.sort()
 	return s.result, s.findManagers()
@@ -135,17 +139,9 @@ func (s *session) checkControl(e *ldap.Entry) error {
 	return err
 }
 
-// enabledFilter returns the filter for people: those who are disabled are left to the directory where they are to be left out and it can tell.
-func (s *session) enabledFilter() string {
-	if s.Disabled == LeaveOut && s.DisabledFilter != "" && !s.judgesBit() {
-		return "(&" + s.Filter + "(!" + s.DisabledFilter + "))"
-	}
-	return s.Filter
-}
-
-// find returns the entries of all people who belong, each once.
+// find returns the entries of all people who belong, disabled or not, each once.
 func (s *session) find() ([]*ldap.Entry, error) {
-	filter, judgedHere := s.enabledFilter(), s.Nesting == Members
+	filter, judgedHere := s.Filter, s.Nesting == Members
 	if len(s.Groups) > 0 && !judgedHere {
 		any := ""
 		for _, dn := range s.Groups {
@@ -167,9 +163,6 @@ func (s *session) find() ([]*ldap.Entry, error) {
 			}
 			if err := s.checkControl(entry); err != nil {
 				return err
-			}
-			if disabled, _ := s.isDisabled(entry); disabled && s.Disabled == LeaveOut && s.judgesBit() {
-				return nil
 			}
 			all++
 			if key := keyOf(entry.DN); s.people[key] == nil {
@@ -199,12 +192,12 @@ func (s *session) find() ([]*ldap.Entry, error) {
 // errFound ends a search that has shown what it should.
 var errFound = errors.New("found")
 
-// emptyBase judges a base where nobody belongs. Where there are people, but disabled or in no group, that is only worth a warning; where there is nobody
+// emptyBase judges a base where nobody belongs. Where there are people, but in no group, that is only worth a warning; where there is nobody
 // at all, this account may have lost the right to see them, and an error is what keeps them.
 func (s *session) emptyBase(base, filter string) error {
 	err := s.search(base, scopes[s.Scope], s.Filter, []string{noAttributes}, func(*ldap.Entry) error { return errFound })
 	if errors.Is(err, errFound) {
-		s.warnOnce(fmt.Sprintf("of those below %q nobody is to be sent: they are disabled, or in none of the groups", base))
+		s.warnOnce(fmt.Sprintf("of those below %q nobody is to be sent: they are in none of the groups", base))
 		return nil
 	}
 	if err != nil {
@@ -268,11 +261,8 @@ func (s *session) namesOf(filter string) (map[string]bool, error) {
 	return names, nil
 }
 
-// disabledNames returns who is disabled, where they are to be sent. They are asked for after everybody was read, so that nobody falls between two questions.
+// disabledNames returns who of those found is disabled, by the keys of their names. They are asked for after everybody was read, so that nobody falls between two questions.
 func (s *session) disabledNames(entries []*ldap.Entry) (map[string]bool, error) {
-	if s.Disabled != Send {
-		return nil, nil
-	}
 	if s.judgesBit() {
 		names := map[string]bool{}
 		for _, e := range entries {
@@ -284,7 +274,37 @@ func (s *session) disabledNames(entries []*ldap.Entry) (map[string]bool, error) 
 		}
 		return names, nil
 	}
-	return s.namesOf("(&" + s.Filter + s.DisabledFilter + ")")
+	if s.DisabledFilter == "" {
+		return nil, nil
+	}
+	return s.askDisabled(entries)
+}
+
+// askDisabled asks the directory who is disabled, and who is not. Where the account may not read what the filter asks for, it is neither, for a filter that cannot be
+// decided is not true, and neither is its opposite (RFC 4511 §4.5.1.7): to ask one question only would have everybody there enabled, or gone.
+func (s *session) askDisabled(entries []*ldap.Entry) (map[string]bool, error) {
+	disabled, err := s.namesOf("(&" + s.Filter + s.DisabledFilter + ")")
+	if err != nil {
+		return nil, err
+	}
+	enabled, err := s.namesOf("(&" + s.Filter + "(!" + s.DisabledFilter + "))")
+	if err != nil {
+		return nil, err
+	}
+	unknown, example := 0, ""
+	for _, e := range entries {
+		if key := keyOf(e.DN); enabled[key] {
+			delete(disabled, key) // enabled between the two questions
+		} else if !disabled[key] {
+			unknown++
+			example = e.DN
+		}
+	}
+	if unknown > 0 {
+		return nil, fmt.Errorf("the directory does not say of %d people whether they are disabled (%s), of %q for one: give this account the right to read what disabled_filter asks for, "+
+			"or correct it; if somebody left this very moment, try again", unknown, s.DisabledFilter, example)
+	}
+	return disabled, nil
 }
 
 // sitesOf returns for each entry the sites at which the rules put it, in their order.

@@ -339,6 +339,38 @@ func TestSlapd_WhatIsNotReadWholeIsAnError(t *testing.T) {
 	}
 }
 
+// TestSlapd_WhoIsDisabledMustBeKnown holds that people of whom a directory says neither that they are disabled nor that they are not, for the account may not read it, are an error
+// that counts them.
+func TestSlapd_WhoIsDisabledMustBeKnown(t *testing.T) {
+	sealed := "ou=sealed,ou=people," + foyertest.SlapdBase
+	more := "dn: " + sealed + "\nobjectClass: organizationalUnit\nou: sealed\n\n"
+	for _, uid := range []string{"ann", "rob"} {
+		more += "dn: uid=" + uid + "," + sealed + "\nobjectClass: inetOrgPerson\nuid: " + uid + "\ncn: " + uid + "\nsn: " + uid + "\nmail: " + uid + "@test.com\n\n"
+	}
+	s := foyertest.StartSlapd(t, ldif(staff(20))+more)
+	f := foyertest.Start(t)
+	for _, step := range []struct {
+		further string
+		rows    int
+		want    string
+	}{
+		{"", 21, ""}, // of staff(20), one has no email
+		{"disabled_filter = \"(pwdAccountLockedTime=000001010000Z)\"\n", 0, "does not say of 2 people whether they are disabled"},
+		{"disabled = \"send\"\ndisabled_filter = \"(pwdAccountLockedTime=000001010000Z)\"\n", 0, "does not say of 2 people whether they are disabled"},
+		{"disabled_filter = \"(noSuchAttribute=TRUE)\"\n", 0, "does not say of 22 people whether they are disabled"},
+		{"disabled_filter = \"(pwdAccountLockedTime=000001010000Z)\"\nexclude = [\"" + sealed + "\"]\n", 18, ""}, // and one is locked
+	} {
+		c := newCustomer(t, f, f.Script.URL, f.CAFile, directorySettings(s, step.further))
+		c.write(t, "ldap.secret", foyertest.SlapdSecret)
+		files, err := push.FromDirectories(t.Context(), c.load(t), c.logger(), nil)
+		if step.want == "" && (err != nil || files[0].Rows != step.rows) {
+			t.Errorf("%q: %v, %+v", step.further, err, files)
+		} else if step.want != "" && (push.OutcomeOf(err) != push.NotRead || !strings.Contains(err.Error(), step.want)) {
+			t.Errorf("%q: %v; it should say %q", step.further, err, step.want)
+		}
+	}
+}
+
 // TestSlapd_StartTLS holds that ldap:// speaks TLS before it says anything.
 func TestSlapd_StartTLS(t *testing.T) {
 	s := foyertest.StartSlapd(t, ldif(staff(5)))
