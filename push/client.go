@@ -130,18 +130,25 @@ func isPassing(status int) bool {
 	return false
 }
 
-// longestPause is how long at most a wait of our own is.
-const longestPause = 2 * time.Minute
+// longestPause is how long at most a wait of our own is, and longestAsked one that the server asks for.
+const (
+	longestPause = 2 * time.Minute
+	longestAsked = time.Hour
+)
 
-// pauseAfter returns how long to wait after a try: what the server says (RFC 9110 §10.2.3), else 1, 2, 4 … seconds, each up to half longer by chance.
+// pauseAfter returns how long to wait after a try: what the server says (RFC 9110 §10.2.3), an hour at most, else 1, 2, 4 … seconds, each up to half longer by chance.
 func pauseAfter(attempt int, got *answer) time.Duration {
 	if got != nil {
 		after := got.header.Get("Retry-After")
-		if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
+		if after != "" && strings.Trim(after, "0123456789") == "" {
+			seconds, err := strconv.Atoi(after)
+			if err != nil || seconds > int(longestAsked/time.Second) { // more than there are numbers for
+				return longestAsked
+			}
 			return time.Duration(seconds) * time.Second
 		}
 		if at, err := http.ParseTime(after); err == nil {
-			return max(0, time.Until(at))
+			return min(longestAsked, max(0, time.Until(at)))
 		}
 	}
 	pause := min(longestPause, time.Second<<min(attempt-1, 10))
