@@ -134,6 +134,30 @@ func TestAD_DisabledAccountsAreLeftOutOrSentAsDisabled(t *testing.T) {
 	}
 }
 
+// TestAD_WhoIsDisabledMustBeReadable holds that an account which may not read userAccountControl does not take everybody for enabled, and that a contact, which has none, is no such case.
+func TestAD_WhoIsDisabledMustBeReadable(t *testing.T) {
+	d := newDomain(t)
+	if d.fake == nil {
+		t.Skip("this takes rights away, which only the fake one does")
+	}
+	d.account(t, "ann", nil)
+	d.account(t, "dora", map[string][]string{"userAccountControl": {"546"}})
+	d.add(t, "CN=printer,"+d.ou, map[string][]string{"objectClass": {"contact"}, "mail": {"printer@test.com"}})
+	d.config.Filter = "(objectCategory=person)"
+	if got := d.emails(t); got != "ann printer" {
+		t.Errorf("where it can be read there are %q", got)
+	}
+	d.fake.hides = "useraccountcontrol"
+	for _, disabled := range []string{directory.LeaveOut, directory.Send} {
+		for _, filter := range []string{"", "(|(userAccountControl:1.2.840.113556.1.4.803:=2)(mail=x))"} {
+			d.config.Disabled, d.config.DisabledFilter = disabled, filter
+			if _, err := directory.Read(t.Context(), d.config, directory.Options{Password: d.password}); err == nil || !strings.Contains(err.Error(), "this account may not read userAccountControl") {
+				t.Errorf("%s, %q: %v", disabled, filter, err)
+			}
+		}
+	}
+}
+
 func TestAD_GroupsAreFollowedThroughGroups(t *testing.T) {
 	d := newDomain(t)
 	ann, rob := d.account(t, "ann", nil), d.account(t, "Jones, Rob", map[string][]string{"mail": {"rob@test.com"}})
@@ -171,6 +195,72 @@ func TestAD_ABaseWithoutMembersIsNoHiddenOne(t *testing.T) {
 	d.add(t, "CN=rob,OU=others,"+d.ou, map[string][]string{"objectClass": {"user"}, "sAMAccountName": {"t" + rand.Text()[:14]}, "userAccountControl": {"544"}})
 	if people, r := d.read(t); len(people) != 1 || len(r.Warnings) != 1 || !strings.Contains(r.Warnings[0], "OU=others") {
 		t.Errorf("there are %d people, and the warnings are %q", len(people), r.Warnings)
+	}
+}
+
+// TestAD_WhatTheSettingsNameMustBeThere holds that a part of the tree that is not there, and a group without a member that is to be seen, are errors.
+func TestAD_WhatTheSettingsNameMustBeThere(t *testing.T) {
+	d := newDomain(t)
+	ann := d.account(t, "ann", nil)
+	empty, hosts := d.group(t, "Empty"), d.group(t, "Hosts", ann)
+	good := d.config
+	for _, nesting := range []string{directory.InChain, directory.Members, directory.MemberOf} {
+		for _, step := range []struct {
+			change func(c *directory.Config)
+			want   string
+		}{
+			{func(c *directory.Config) { c.Exclude = []string{"OU=Stuff," + d.ou} }, "exclude: there is no \"OU=Stuff"},
+			{func(c *directory.Config) { c.Sites = []directory.SiteRule{{Name: "Toronto", OU: "OU=Toronto," + d.ou}} }, "ou of site \"Toronto\": there is no \"OU=Toronto"},
+			{func(c *directory.Config) { c.Groups = []string{hosts, empty} }, "no member of the group \"CN=Empty"},
+			{func(c *directory.Config) { c.Sites = []directory.SiteRule{{Name: "Toronto", Group: empty}} }, "site \"Toronto\": no member of the group \"CN=Empty"},
+			{func(c *directory.Config) {
+				c.Groups, c.Sites = []string{hosts}, []directory.SiteRule{{Name: "Toronto", Group: hosts}}
+			}, ""},
+		} {
+			c := good
+			c.Nesting = nesting
+			step.change(&c)
+			_, err := directory.Read(t.Context(), c, directory.Options{Password: d.password})
+			if (err == nil) != (step.want == "") || err != nil && !strings.Contains(err.Error(), step.want) {
+				t.Errorf("%s: %v; it should say %q", nesting, err, step.want)
+			}
+		}
+	}
+}
+
+// TestAD_MembersThatAreNotSeenAreTold holds that a member in another directory is an error until such are to be ignored, and that one who is gone or hidden is counted.
+func TestAD_MembersThatAreNotSeenAreTold(t *testing.T) {
+	d := newDomain(t)
+	if d.fake == nil {
+		t.Skip("a real domain refuses members that are not there")
+	}
+	ann := d.account(t, "ann", nil)
+	d.config.Nesting = directory.Members
+	d.config.Groups = []string{d.group(t, "Hosts", ann, "CN=gone,"+d.ou, "CN=gone too,"+d.ou)}
+	if people, r := d.read(t); len(people) != 1 || len(r.Warnings) != 1 || !strings.HasPrefix(r.Warnings[0], "2 members of groups are not to be seen") {
+		t.Errorf("there are %d people, and the warnings are %q", len(people), r.Warnings)
+	}
+	d.config.Groups = []string{d.group(t, "Wide", ann, "CN=Group,DC=other,DC=org")}
+	if _, err := directory.Read(t.Context(), d.config, directory.Options{Password: d.password}); err == nil || !strings.Contains(err.Error(), `has the member "CN=Group,DC=other,DC=org", which is in another directory`) {
+		t.Errorf("a member in another directory: %v", err)
+	}
+	d.config.Referrals = directory.IgnoreReferrals
+	if people, r := d.read(t); len(people) != 1 || r.Ignored != 1 {
+		t.Errorf("with references ignored there are %d people, and %d were ignored", len(people), r.Ignored)
+	}
+}
+
+// TestAD_AGroupThatTheFilterTakesForAPersonIsFollowed holds that a group in a group is followed though it matches the filter for people, in whatever order they are.
+func TestAD_AGroupThatTheFilterTakesForAPersonIsFollowed(t *testing.T) {
+	d := newDomain(t)
+	ann := d.account(t, "ann", nil)
+	d.account(t, "zoe", nil)
+	inner := d.group(t, "Inner", ann)
+	d.config.Groups = []string{d.group(t, "Outer", inner)}
+	d.config.Filter = "(|(objectCategory=person)(objectCategory=group))"
+	d.config.Nesting = directory.Members
+	if got := d.emails(t); got != "ann" {
+		t.Errorf("in the outer group are %q", got)
 	}
 }
 
@@ -390,8 +480,8 @@ func TestAD_OddValuesHarmNobody(t *testing.T) {
 	}
 }
 
-// TestLink_AManagerInAnotherDomain holds that managers are found across all directories that are read.
-func TestLink_AManagerInAnotherDomain(t *testing.T) {
+// TestJoin_AManagerInAnotherDomain holds that managers are found across all directories that are read.
+func TestJoin_AManagerInAnotherDomain(t *testing.T) {
 	var results []*directory.Result
 	for range 2 {
 		ad := startFakeAD(t)
@@ -410,9 +500,38 @@ func TestLink_AManagerInAnotherDomain(t *testing.T) {
 	if rob() != "" {
 		t.Fatalf("the manager is %q before both are known", rob())
 	}
-	directory.Link(results...)
+	directory.Join(results...)
 	if rob() != "ann@test.com" || results[0].People[0].Values[foyer.Manager] != "" {
 		t.Errorf("the managers are %q and %q", rob(), results[0].People[0].Values[foyer.Manager])
+	}
+}
+
+// TestJoin_WhoIsEnabledAnywhereIsNotDisabled holds that a disabled account in one directory takes nothing from the enabled one of the same email in another, whichever is read first,
+// and that addresses are compared as the server compares them.
+func TestJoin_WhoIsEnabledAnywhereIsNotDisabled(t *testing.T) {
+	person := func(email string, enabled foyer.Tristate) directory.Person {
+		p := directory.Person{Record: foyer.Record{Enabled: enabled}, DN: "CN=" + email}
+		p.Values[foyer.Email] = email
+		return p
+	}
+	for _, address := range []string{"ANN@test.com", "ann@TEST.com", "ann@test.com"} {
+		for _, first := range []bool{true, false} {
+			old := &directory.Result{People: []directory.Person{person(address, foyer.No), person("dora@test.com", foyer.No)}, Disabled: 2}
+			now := &directory.Result{People: []directory.Person{person("ann@test.com", foyer.Yes)}}
+			if first {
+				directory.Join(old, now)
+			} else {
+				directory.Join(now, old)
+			}
+			if len(old.People) != 1 || old.People[0].Values[foyer.Email] != "dora@test.com" || old.Disabled != 1 || len(old.Warnings) != 1 || len(now.People) != 1 {
+				t.Errorf("%s: the old directory has %+v, the new one %+v", address, old, now)
+			}
+		}
+	}
+	encoded := &directory.Result{People: []directory.Person{person("ann@xn--bcher-kva.example", foyer.No)}}
+	directory.Join(&directory.Result{People: []directory.Person{person("ann@bücher.example", foyer.Yes)}}, encoded)
+	if len(encoded.People) != 0 {
+		t.Errorf("of one address in two spellings there is %+v", encoded.People)
 	}
 }
 

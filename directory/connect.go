@@ -24,7 +24,8 @@ type session struct {
 	conn   *ldap.Conn
 	url    string
 	groups map[string]*membership
-	people map[string]bool // keys of the names of those found
+	people map[string]*ldap.Entry // those found, by the keys of their names
+	unseen int                    // members of groups that are gone or hidden
 	result *Result
 }
 
@@ -44,7 +45,7 @@ func connect(ctx context.Context, c Config, o Options) (*session, error) {
 			failures = append(failures, err)
 			continue
 		}
-		s := &session{Config: c, Options: o, ctx: ctx, conn: conn, url: address, groups: map[string]*membership{}, people: map[string]bool{},
+		s := &session{Config: c, Options: o, ctx: ctx, conn: conn, url: address, groups: map[string]*membership{}, people: map[string]*ldap.Entry{},
 			result: &Result{Filled: map[string]int{}}}
 		if err := conn.Bind(c.BindDN, o.Password); err != nil {
 			conn.Close()

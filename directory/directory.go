@@ -150,7 +150,7 @@ func (c Config) WithDefaults() (Config, error) {
 	fill(&c.WithoutSite, Send)
 	if c.Kind == ActiveDirectory {
 		fill(&c.Filter, "(&(objectCategory=person)(objectClass=user))")
-		fill(&c.DisabledFilter, "(userAccountControl:1.2.840.113556.1.4.803:=2)")
+		fill(&c.DisabledFilter, disabledBit)
 		fill(&c.Nesting, InChain)
 	} else {
 		fill(&c.Filter, "(objectClass=inetOrgPerson)")
@@ -167,6 +167,12 @@ func (c Config) WithDefaults() (Config, error) {
 	c.Map = merged
 	return c, c.check()
 }
+
+// control is where Active Directory notes whether an account is disabled: its bit 2 (MS-ADTS §2.2.16), for which the filter asks.
+const (
+	control     = "userAccountControl"
+	disabledBit = "(userAccountControl:1.2.840.113556.1.4.803:=2)"
+)
 
 // fill sets an empty setting.
 func fill(s *string, value string) {

@@ -28,6 +28,7 @@ type fakeAD struct {
 	references  []string // given with each search of the whole domain
 	cutPages    bool     // gives the first page only, and says no more of pages
 	cutRanges   bool     // gives the first range of members only, and then nothing
+	hides       string   // an attribute, in lower case, that the account which reads may not read
 	dieAfter    int      // closes the connection after that many entries of searches; 0: never
 
 	mu      sync.Mutex
@@ -117,6 +118,9 @@ func (ad *fakeAD) put(dn string, attributes map[string][]string) *object {
 		}
 		if class == "user" {
 			o.set("primaryGroupID", []byte("513"))
+			if o.attrs["useraccountcontrol"] == nil {
+				o.set("userAccountControl", []byte("512"))
+			}
 		}
 	}
 	for _, member := range attributes["member"] {
@@ -232,7 +236,7 @@ func (ad *fakeAD) search(id int64, op *ber.Packet, paging *ldap.ControlPaging) [
 		return []*ber.Packet{ad.entry(id, root, nil), done(0, "", nil)}
 	}
 	base = ad.resolve(base)
-	if !below(base, adBase) && !same(base, adBase) {
+	if !below(base, adBase) && !same(base, adBase) || slices.ContainsFunc(ad.references, func(r string) bool { return strings.HasSuffix(strings.ToLower(r), "/"+strings.ToLower(base)) }) {
 		return []*ber.Packet{done(ldap.LDAPResultReferral, "0000202B: RefErr: DSID-0310084A, data 0, 1 access points", nil)}
 	}
 	if !slices.ContainsFunc(ad.entries, func(o *object) bool { return same(o.dn, base) }) {
@@ -356,6 +360,8 @@ func (ad *fakeAD) equal(o *object, name, value string) bool {
 // extended evaluates the matching rules of Active Directory (MS-ADTS §3.1.1.3.4.4).
 func (ad *fakeAD) extended(o *object, rule, name, value string) bool {
 	switch {
+	case name == ad.hides:
+		return false // and so its negation is true
 	case rule == "1.2.840.113556.1.4.803" && len(o.attrs[name]) > 0:
 		have, _ := strconv.Atoi(string(o.attrs[name][0]))
 		want, _ := strconv.Atoi(value)
@@ -385,7 +391,7 @@ func (ad *fakeAD) entry(id int64, o *object, asked []*ber.Packet) *ber.Packet {
 	for _, want := range asked {
 		name, option, _ := strings.Cut(strings.ToLower(want.Data.String()), ";")
 		values := o.attrs[name]
-		if len(values) == 0 {
+		if len(values) == 0 || name == ad.hides {
 			continue
 		}
 		from := 0

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -49,11 +50,41 @@ func (s *session) group(dn string) (*membership, error) {
 		m.names, m.uids = map[string]bool{}, map[string]bool{}
 		err = s.collect(entry, m)
 	}
+	if err == nil {
+		err = s.checkMembers(entry.DN, m)
+	}
 	if err != nil {
 		return nil, err
 	}
 	s.groups[keyOf(dn)] = m
 	return m, nil
+}
+
+// checkMembers returns an error for a group of which no member at all is to be seen: this account may have lost the right to, as with a base.
+func (s *session) checkMembers(dn string, m *membership) error {
+	here := *s // whoever is seen is enough, wherever others are
+	here.Referrals, here.result, here.Progress = IgnoreReferrals, &Result{}, nil
+	err := error(nil)
+	switch {
+	case m.filter == "" && len(m.names)+len(m.uids) > 1: // the group itself is among the names
+		err = errFound
+	case m.filter != "":
+		for _, base := range s.Bases {
+			if err == nil {
+				err = here.search(base, scopes[s.Scope], "(&"+s.Filter+m.filter+")", []string{noAttributes}, func(*ldap.Entry) error { return errFound })
+			}
+		}
+		if err == nil { // perhaps there are members elsewhere
+			err = here.search(domainOf(dn), ldap.ScopeWholeSubtree, m.filter, []string{noAttributes}, func(*ldap.Entry) error { return errFound })
+		}
+	}
+	if errors.Is(err, errFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("no member of the group %q is to be seen: may this account read its members? If it is empty for good, take it out of the settings", dn)
 }
 
 // inChain returns the filter by which Active Directory follows membership itself (LDAP_MATCHING_RULE_IN_CHAIN, MS-ADTS §3.1.1.3.4.4.3). It does not know who has a
@@ -114,8 +145,8 @@ func (s *session) memberOf(group *ldap.Entry) (string, error) {
 	return "(|" + filter + ")", nil
 }
 
-// collect walks from a group through the groups in it, and notes the names of all members. A member that does not exist any more is no member. Whoever
-// was found as a person already is not looked at again.
+// collect walks from a group through the groups in it, and notes the names of all members. Whoever was found as a person already is not
+// read again, but may be a group all the same, where the filter for people takes groups in.
 func (s *session) collect(group *ldap.Entry, m *membership) error {
 	m.names[keyOf(group.DN)] = true
 	for todo := []*ldap.Entry{group}; len(todo) > 0; todo = todo[1:] {
@@ -133,12 +164,11 @@ func (s *session) collect(group *ldap.Entry, m *membership) error {
 					continue
 				}
 				m.names[key] = true
-				if s.people[key] {
-					continue
-				}
-				entry, err := s.read(name, append([]string{"memberUid"}, memberAttributes...)...)
-				if err != nil {
-					return err
+				entry := s.people[key]
+				if entry == nil {
+					if entry, err = s.member(group.DN, name); err != nil {
+						return err
+					}
 				}
 				if entry != nil && len(entry.Attributes) > 0 {
 					todo = append(todo, entry)
@@ -147,4 +177,24 @@ func (s *session) collect(group *ldap.Entry, m *membership) error {
 		}
 	}
 	return nil
+}
+
+// member reads a member of a group, which may be a group itself. It returns nil for one that is not to be seen, who is counted: it may be gone, or hidden, and then
+// whoever is in it is missing. One in another directory is an error, unless such are to be ignored.
+func (s *session) member(group, name string) (*ldap.Entry, error) {
+	if isBelowAny(name, s.Exclude) {
+		return nil, nil
+	}
+	entry, err := s.look(name, append([]string{"memberUid"}, memberAttributes...)...)
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultReferral) && s.Referrals == IgnoreReferrals:
+		s.result.Ignored++
+		return nil, nil
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultReferral):
+		return nil, fmt.Errorf("the group %q has the member %q, which is in another directory, and if it is a group, whoever is in it would be missing: "+
+			`name people by a group of their own directory, name the part in exclude, or set referrals = "ignore"`, group, name)
+	case err == nil && entry == nil:
+		s.unseen++
+	}
+	return entry, err
 }

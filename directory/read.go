@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-ldap/ldap/v3"
 
 	"foyer"
+	"foyer/match"
 )
 
 // Read returns everybody whom the directory lists, in the order of their emails, or an error that says what was found, where, and what to do; a directory
@@ -26,17 +28,27 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := s.checkPlaces(); err != nil {
+		return nil, err
+	}
 	entries, err := s.find()
 	if err != nil {
 		return nil, err
 	}
-	disabled, err := s.disabledNames()
+	found := len(entries)
+	disabled, err := s.disabledNames(entries)
 	if err != nil {
 		return nil, err
+	}
+	if c.Disabled == LeaveOut {
+		entries = slices.DeleteFunc(entries, func(e *ldap.Entry) bool { return disabled[keyOf(e.DN)] })
 	}
 	sites, err := s.sitesOf(entries)
 	if err != nil {
 		return nil, err
+	}
+	if s.unseen > 0 {
+		s.warnOnce(fmt.Sprintf("%d members of groups are not to be seen: they are gone, or this account may not see them; of those that are groups the members are missing", s.unseen))
 	}
 	for i, entry := range entries {
 		p := s.person(entry)
@@ -54,24 +66,82 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 		s.add(p)
 	}
 	if len(s.result.People) == 0 {
-		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d have no email (%s), %d are at no site; check bases, map and the site rules",
-			len(entries), s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
+		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d are disabled, %d have no email (%s), %d are at no site; check bases, map and the site rules",
+			found, found-len(entries), s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
 	}
-	s.tidy()
+	s.result.sort()
 	return s.result, s.findManagers()
 }
 
-// enabledFilter returns the filter for people: those who are disabled are left to the directory where they are to be left out.
-func (s *session) enabledFilter() string {
-	if s.Disabled == LeaveOut && s.DisabledFilter != "" {
-		return "(&" + s.Filter + "(!" + s.DisabledFilter + "))"
+// checkPlaces returns an error for a part of the tree that the settings name and that is not to be seen: a slip in it would take in whom it is to keep out, or put nobody at its
+// site. A part to exclude may be in another directory.
+func (s *session) checkPlaces() error {
+	for _, dn := range s.Exclude {
+		entry, err := s.look(dn, noAttributes)
+		if err != nil && !ldap.IsErrorWithCode(err, ldap.LDAPResultReferral) {
+			return fmt.Errorf("exclude: %w", err)
+		}
+		if err == nil && entry == nil {
+			return fmt.Errorf("exclude: %w", missing(dn))
+		}
 	}
-	return s.Filter
+	for _, rule := range s.Sites {
+		if rule.OU == "" {
+			continue
+		}
+		entry, err := s.look(rule.OU, noAttributes)
+		if err == nil && entry == nil {
+			err = missing(rule.OU)
+		}
+		if err != nil {
+			return fmt.Errorf("ou of site %q: %w", rule.Name, err)
+		}
+	}
+	return nil
 }
 
-// find returns the entries of all people who belong, each once.
+// missing says that there is nothing of a name.
+func missing(dn string) error {
+	return fmt.Errorf("there is no %q, or this account may not see it; write its distinguished name as the directory shows it, or take it out", dn)
+}
+
+// judgesBit tells whether who is disabled is judged here, by the bit, and not by a filter.
+func (s *session) judgesBit() bool {
+	return s.Kind == ActiveDirectory && s.DisabledFilter == disabledBit
+}
+
+// isDisabled tells by the bit whether an account is disabled. One whose bit cannot be read is an error: to a filter it would be enabled.
+func (s *session) isDisabled(e *ldap.Entry) (bool, error) {
+	value := e.GetEqualFoldAttributeValue(control)
+	if value == "" && s.isContact(e) {
+		return false, nil
+	}
+	flags, err := strconv.ParseInt(value, 10, 64)
+	if err != nil {
+		return false, fmt.Errorf("this account may not read %s of %q (it reads %q), so disabled accounts would pass for enabled ones: give it the right to, or set disabled_filter to what it may read",
+			control, e.DN, value)
+	}
+	return flags&2 != 0, nil
+}
+
+// isContact tells whether an entry says of itself that it is no account, and so has nothing to disable.
+func (s *session) isContact(e *ldap.Entry) bool {
+	classes := e.GetEqualFoldAttributeValues("objectClass")
+	return len(classes) > 0 && !slices.ContainsFunc(classes, func(class string) bool { return strings.EqualFold(class, "user") })
+}
+
+// checkControl returns an error for an account of Active Directory by whose bits the filter judges, and whose bits cannot be read.
+func (s *session) checkControl(e *ldap.Entry) error {
+	if s.Kind != ActiveDirectory || !strings.Contains(strings.ToLower(s.DisabledFilter), strings.ToLower(control)) {
+		return nil
+	}
+	_, err := s.isDisabled(e)
+	return err
+}
+
+// find returns the entries of all people who belong, disabled or not, each once.
 func (s *session) find() ([]*ldap.Entry, error) {
-	filter, judgedHere := s.enabledFilter(), s.Nesting == Members
+	filter, judgedHere := s.Filter, s.Nesting == Members
 	if len(s.Groups) > 0 && !judgedHere {
 		any := ""
 		for _, dn := range s.Groups {
@@ -87,10 +157,16 @@ func (s *session) find() ([]*ldap.Entry, error) {
 	for _, base := range s.Bases {
 		before, all := len(found), 0
 		err := s.search(base, scopes[s.Scope], filter, s.attributes(), func(entry *ldap.Entry) error {
+			if isBelowAny(entry.DN, s.Exclude) {
+				all++
+				return nil
+			}
+			if err := s.checkControl(entry); err != nil {
+				return err
+			}
 			all++
-			key := keyOf(entry.DN)
-			if !s.people[key] && !isBelowAny(entry.DN, s.Exclude) {
-				s.people[key] = true
+			if key := keyOf(entry.DN); s.people[key] == nil {
+				s.people[key] = entry
 				found = append(found, entry)
 			}
 			return nil
@@ -116,12 +192,12 @@ func (s *session) find() ([]*ldap.Entry, error) {
 // errFound ends a search that has shown what it should.
 var errFound = errors.New("found")
 
-// emptyBase judges a base where nobody belongs. Where there are people, but disabled or in no group, that is only worth a warning; where there is nobody
+// emptyBase judges a base where nobody belongs. Where there are people, but in no group, that is only worth a warning; where there is nobody
 // at all, this account may have lost the right to see them, and an error is what keeps them.
 func (s *session) emptyBase(base, filter string) error {
 	err := s.search(base, scopes[s.Scope], s.Filter, []string{noAttributes}, func(*ldap.Entry) error { return errFound })
 	if errors.Is(err, errFound) {
-		s.warnOnce(fmt.Sprintf("of those below %q nobody is to be sent: they are disabled, or in none of the groups", base))
+		s.warnOnce(fmt.Sprintf("of those below %q nobody is to be sent: they are in none of the groups", base))
 		return nil
 	}
 	if err != nil {
@@ -160,7 +236,11 @@ func (s *session) attributes() []string {
 		all = append(all, nonEmpty(rule.Attribute)...)
 	}
 	if s.Nesting == Members {
-		all = append(all, "uid")
+		all = append(all, "uid", "memberUid")
+		all = append(all, memberAttributes...)
+	}
+	if s.Kind == ActiveDirectory {
+		all = append(all, control, "objectClass")
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -181,12 +261,50 @@ func (s *session) namesOf(filter string) (map[string]bool, error) {
 	return names, nil
 }
 
-// disabledNames returns who is disabled, where they are to be sent. They are asked for after everybody was read, so that nobody falls between two questions.
-func (s *session) disabledNames() (map[string]bool, error) {
-	if s.Disabled != Send {
+// disabledNames returns who of those found is disabled, by the keys of their names. They are asked for after everybody was read, so that nobody falls between two questions.
+func (s *session) disabledNames(entries []*ldap.Entry) (map[string]bool, error) {
+	if s.judgesBit() {
+		names := map[string]bool{}
+		for _, e := range entries {
+			disabled, err := s.isDisabled(e)
+			if err != nil {
+				return nil, err
+			}
+			names[keyOf(e.DN)] = disabled
+		}
+		return names, nil
+	}
+	if s.DisabledFilter == "" {
 		return nil, nil
 	}
-	return s.namesOf("(&" + s.Filter + s.DisabledFilter + ")")
+	return s.askDisabled(entries)
+}
+
+// askDisabled asks the directory who is disabled, and who is not. Where the account may not read what the filter asks for, it is neither, for a filter that cannot be
+// decided is not true, and neither is its opposite (RFC 4511 §4.5.1.7): to ask one question only would have everybody there enabled, or gone.
+func (s *session) askDisabled(entries []*ldap.Entry) (map[string]bool, error) {
+	disabled, err := s.namesOf("(&" + s.Filter + s.DisabledFilter + ")")
+	if err != nil {
+		return nil, err
+	}
+	enabled, err := s.namesOf("(&" + s.Filter + "(!" + s.DisabledFilter + "))")
+	if err != nil {
+		return nil, err
+	}
+	unknown, example := 0, ""
+	for _, e := range entries {
+		if key := keyOf(e.DN); enabled[key] {
+			delete(disabled, key) // enabled between the two questions
+		} else if !disabled[key] {
+			unknown++
+			example = e.DN
+		}
+	}
+	if unknown > 0 {
+		return nil, fmt.Errorf("the directory does not say of %d people whether they are disabled (%s), of %q for one: give this account the right to read what disabled_filter asks for, "+
+			"or correct it; if somebody left this very moment, try again", unknown, s.DisabledFilter, example)
+	}
+	return disabled, nil
 }
 
 // sitesOf returns for each entry the sites at which the rules put it, in their order.
@@ -238,29 +356,45 @@ func (s *session) add(p Person) {
 	}
 }
 
-// tidy orders the people, so that the same directory gives the same file, and takes out disabled accounts of people who have an enabled one with the
-// same email: of two rows of one email the last would decide.
-func (s *session) tidy() {
-	r := s.result
-	enabled := map[string]bool{}
-	for _, p := range r.People {
-		if p.Enabled != foyer.No {
-			enabled[strings.ToLower(p.Values[foyer.Email])] = true
-		}
-	}
-	before := len(r.People)
-	r.People = slices.DeleteFunc(r.People, func(p Person) bool {
-		return p.Enabled == foyer.No && enabled[strings.ToLower(p.Values[foyer.Email])]
-	})
-	if gone := before - len(r.People); gone > 0 {
-		r.Warnings = append(r.Warnings, fmt.Sprintf("%d disabled accounts have the email of an enabled one and were left out", gone))
-	}
+// sort orders the people, so that the same directory gives the same file.
+func (r *Result) sort() {
 	slices.SortFunc(r.People, func(a, b Person) int {
 		return cmp.Or(cmp.Compare(a.Values[foyer.Email], b.Values[foyer.Email]), cmp.Compare(a.DN, b.DN))
 	})
-	for _, p := range r.People {
-		if p.Enabled == foyer.No {
-			r.Disabled++
+}
+
+// Join makes one whole of what the directories hold, each read to its end: it turns the names of managers and assistants into emails, since a manager may be in
+// another domain, and takes out the disabled accounts of people who have an enabled one in any of the directories: of two rows of one email the last would decide.
+func Join(results ...*Result) {
+	linkAll(results)
+	enabled := map[match.Key]bool{}
+	for _, r := range results {
+		for _, p := range r.People {
+			if p.Enabled != foyer.No {
+				enabled[personKey(p)] = true
+			}
 		}
 	}
+	for _, r := range results {
+		before := len(r.People)
+		r.People = slices.DeleteFunc(r.People, func(p Person) bool { return p.Enabled == foyer.No && enabled[personKey(p)] })
+		if gone := before - len(r.People); gone > 0 {
+			r.Warnings = append(r.Warnings, fmt.Sprintf("%d disabled accounts have the email of an enabled one, here or in another directory, and were left out", gone))
+		}
+		r.Disabled = 0
+		for _, p := range r.People {
+			if p.Enabled == foyer.No {
+				r.Disabled++
+			}
+		}
+	}
+}
+
+// personKey returns by what the server knows a person (R1). An address that it will not read is its own key.
+func personKey(p Person) match.Key {
+	email := p.Values[foyer.Email]
+	if key, err := match.Email(email); err == nil {
+		return key
+	}
+	return match.Key(strings.ToLower(email))
 }

@@ -84,12 +84,21 @@ func (s *session) holdsNobody(referral string) bool {
 
 // read returns one entry; nil where there is none of that name, or it is in another directory.
 func (s *session) read(dn string, attributes ...string) (*ldap.Entry, error) {
+	entry, err := s.look(dn, attributes...)
+	if ldap.IsErrorWithCode(err, ldap.LDAPResultReferral) {
+		return nil, nil
+	}
+	return entry, err
+}
+
+// look returns one entry; nil where there is none of that name. That it is in another directory is an error.
+func (s *session) look(dn string, attributes ...string) (*ldap.Entry, error) {
 	req := ldap.NewSearchRequest(dn, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", attributes, nil)
 	result, err := s.conn.Search(req)
 	if done := s.ctx.Err(); done != nil {
 		return nil, done
 	}
-	if ldap.IsErrorAnyOf(err, ldap.LDAPResultNoSuchObject, ldap.LDAPResultReferral) {
+	if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
 		return nil, nil
 	}
 	if err != nil {

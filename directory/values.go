@@ -116,9 +116,9 @@ func guid(b []byte) string {
 }
 
 // findManagers turns the names of managers and assistants into their emails: of those who were read, and of others in this directory. Who is not
-// there stays a name, for Link.
+// there stays a name, for Join.
 func (s *session) findManagers() error {
-	Link(s.result)
+	Join(s.result)
 	emails := map[string]string{}
 	for _, p := range s.result.People {
 		for field, dn := range p.refs {
@@ -141,9 +141,8 @@ func (s *session) findManagers() error {
 	return nil
 }
 
-// Link turns the names of managers and assistants that are still unknown into emails, by the people of all the directories: a manager may be in another
-// domain.
-func Link(results ...*Result) {
+// linkAll turns the names of managers and assistants that are still unknown into emails, by the people of all the directories.
+func linkAll(results []*Result) {
 	emails := map[string]string{}
 	for _, r := range results {
 		for _, p := range r.People {

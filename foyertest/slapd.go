@@ -61,6 +61,7 @@ overlay memberof
 memberof-refint true
 overlay ppolicy
 access to attrs=userPassword by anonymous auth by * none
+access to dn.subtree="ou=sealed,ou=people,` + SlapdBase + `" attrs=pwdAccountLockedTime by * none
 access to dn.subtree="ou=hidden,` + SlapdBase + `" by * none
 access to * by dn.exact="` + SlapdReader + `" read by dn.exact="` + SlapdLimited + `" read by anonymous auth by * none
 `

@@ -41,18 +41,13 @@ func NewClient(c *Config, log *slog.Logger, progress func(sent, total int64)) (*
 	if err != nil {
 		return nil, failf(Misused, "[server] %w", err)
 	}
-	transport := &http.Transport{
-		TLSClientConfig: config, Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 30 * time.Second, ExpectContinueTimeout: time.Second, IdleConnTimeout: time.Minute,
+	proxy, err := c.proxyFunc()
+	if err != nil {
+		return nil, err
 	}
-	if c.Server.Proxy == "none" {
-		transport.Proxy = nil
-	} else if c.Server.Proxy != "" {
-		proxy, err := url.Parse(c.Server.Proxy)
-		if err != nil {
-			return nil, failf(Misused, "[server] proxy is no address")
-		}
-		transport.Proxy = http.ProxyURL(proxy)
+	transport := &http.Transport{
+		TLSClientConfig: config, Proxy: proxy, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 30 * time.Second, ExpectContinueTimeout: time.Second, IdleConnTimeout: time.Minute,
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
@@ -135,18 +130,25 @@ func isPassing(status int) bool {
 	return false
 }
 
-// longestPause is how long at most a wait of our own is.
-const longestPause = 2 * time.Minute
+// longestPause is how long at most a wait of our own is, and longestAsked one that the server asks for.
+const (
+	longestPause = 2 * time.Minute
+	longestAsked = time.Hour
+)
 
-// pauseAfter returns how long to wait after a try: what the server says (RFC 9110 §10.2.3), else 1, 2, 4 … seconds, each up to half longer by chance.
+// pauseAfter returns how long to wait after a try: what the server says (RFC 9110 §10.2.3), an hour at most, else 1, 2, 4 … seconds, each up to half longer by chance.
 func pauseAfter(attempt int, got *answer) time.Duration {
 	if got != nil {
 		after := got.header.Get("Retry-After")
-		if seconds, err := strconv.Atoi(after); err == nil && seconds >= 0 {
+		if after != "" && strings.Trim(after, "0123456789") == "" {
+			seconds, err := strconv.Atoi(after)
+			if err != nil || seconds > int(longestAsked/time.Second) { // more than there are numbers for
+				return longestAsked
+			}
 			return time.Duration(seconds) * time.Second
 		}
 		if at, err := http.ParseTime(after); err == nil {
-			return max(0, time.Until(at))
+			return min(longestAsked, max(0, time.Until(at)))
 		}
 	}
 	pause := min(longestPause, time.Second<<min(attempt-1, 10))

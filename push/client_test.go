@@ -3,6 +3,7 @@ package push_test
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -105,6 +106,35 @@ func TestUpload_StillRunningIsWaitedFor(t *testing.T) {
 	c := newCustomer(t, f, fr.url, fr.caFile, "")
 	if sent, outcome := c.send(t, two, false); outcome != push.Applied {
 		t.Errorf("%v, %v", outcome, sent.Err)
+	}
+}
+
+// TestUpload_RetryAfterIsAnHourAtMost holds that a number of seconds beyond all measure is neither none nor a wait without end.
+func TestUpload_RetryAfterIsAnHourAtMost(t *testing.T) {
+	f := foyertest.Start(t)
+	asked := []string{"9223372037", "18446744074", "99999999999999999999999", time.Now().Add(9000 * time.Hour).UTC().Format(http.TimeFormat)}
+	fr := newFront(t, f, func(n int, w http.ResponseWriter, r *http.Request, pass http.Handler) {
+		if n > len(asked) {
+			pass.ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Retry-After", asked[n-1])
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	c := newCustomer(t, f, fr.url, fr.caFile, "")
+	c.write(t, "foyer-push.toml", strings.Replace(c.read(t, "foyer-push.toml"), "[server]", "[server]\ngive_up = \"20h\"", 1))
+	config := c.load(t)
+	files, err := push.FromCSV(config, c.write(t, "staff.csv", two), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := c.client(t, config)
+	waits := client.Waits()
+	if _, outcome, err := push.Send(t.Context(), config, client, files, false); outcome != push.Applied || err != nil {
+		t.Fatalf("%v, %v", outcome, err)
+	}
+	if want := slices.Repeat([]time.Duration{time.Hour}, len(asked)); !slices.Equal(*waits, want) {
+		t.Errorf("it waited %v, not %v", *waits, want)
 	}
 }
 

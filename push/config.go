@@ -2,6 +2,7 @@ package push
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -119,6 +120,9 @@ func (c *Config) check() error {
 	return nil
 }
 
+// longestTrying is how long at most a request may be tried.
+const longestTrying = 20 * time.Hour
+
 func (c *Config) checkServer() error {
 	s := &c.Server
 	u, err := url.Parse(s.URL)
@@ -127,8 +131,8 @@ func (c *Config) checkServer() error {
 	}
 	s.URL = "https://" + u.Host
 	if s.Proxy != "" && s.Proxy != "none" {
-		p, err := url.Parse(s.Proxy)
-		if err != nil || p.Host == "" || p.Scheme != "http" && p.Scheme != "https" && p.Scheme != "socks5" {
+		p, err := parseProxy(s.Proxy)
+		if err != nil || !strings.Contains(s.Proxy, "://") {
 			return fmt.Errorf(`[server] proxy is no proxy's address; write proxy = "http://proxy.example.com:3128", or "none"`)
 		}
 		if _, secret := p.User.Password(); secret {
@@ -143,6 +147,9 @@ func (c *Config) checkServer() error {
 	}
 	if s.GiveUp == 0 {
 		s.GiveUp = directory.Timeout(30 * time.Minute)
+	}
+	if s.GiveUp < 0 || time.Duration(s.GiveUp) > longestTrying {
+		return fmt.Errorf(`[server] give_up is %v; it can be up to "20h": the server knows a file that is sent again for a day`, time.Duration(s.GiveUp))
 	}
 	s.CAFile = c.path(s.CAFile)
 	return nil
@@ -172,6 +179,9 @@ func (c *Config) checkKey(i int) error {
 		}
 		if strings.EqualFold(other.Name, k.Name) {
 			return fmt.Errorf("two keys are named %q; give each a name of its own", k.Name)
+		}
+		if k.SecretFile == "" && other.SecretFile == "" && cmp.Or(k.SecretEnv, keyEnvironment) == cmp.Or(other.SecretEnv, keyEnvironment) {
+			return fmt.Errorf("the keys %s and %s would have one secret, that of the environment variable %s; give each a secret_file, or a secret_env of its own", other.Name, k.Name, cmp.Or(k.SecretEnv, keyEnvironment))
 		}
 	}
 	k.SecretFile, k.CSV = c.path(k.SecretFile), c.path(k.CSV)

@@ -130,7 +130,7 @@ func (d *doctor) server(ctx context.Context) bool {
 	if err != nil {
 		return d.step("name", "", err)
 	}
-	if strings.HasPrefix(d.proxy(), "none") {
+	if d.proxy() == noProxy {
 		within, cancel := context.WithTimeout(ctx, 20*time.Second)
 		addresses, err := net.DefaultResolver.LookupHost(within, u.Hostname())
 		cancel()
@@ -159,19 +159,29 @@ func (d *doctor) server(ctx context.Context) bool {
 	return true
 }
 
-// proxy says by which proxy the server is reached.
+// proxy says by which proxy the server is reached, without the name and password for it.
 func (d *doctor) proxy() string {
-	if d.config.Server.Proxy != "" && d.config.Server.Proxy != "none" {
-		return d.config.Server.Proxy
+	find, err := d.config.proxyFunc()
+	if err != nil || find == nil {
+		return noProxy
 	}
 	req, err := http.NewRequest(http.MethodGet, d.config.Server.URL, nil)
-	if err == nil && d.config.Server.Proxy == "" {
-		if proxy, err := http.ProxyFromEnvironment(req); err == nil && proxy != nil {
-			return proxy.Redacted() + ", of the environment"
-		}
+	if err != nil {
+		return noProxy
 	}
-	return "none, directly"
+	proxy, err := find(req)
+	if err != nil || proxy == nil {
+		return noProxy
+	}
+	said := proxy.Scheme + "://" + proxy.Host
+	if d.config.Server.Proxy == "" {
+		said += ", of the environment"
+	}
+	return said
 }
+
+// noProxy says that there is none between.
+const noProxy = "none, directly"
 
 // tolerance is how far two clocks may be apart.
 const tolerance = 5 * time.Minute
@@ -258,9 +268,16 @@ func (d *doctor) directories(ctx context.Context) []*File {
 		d.skip("dry run", "directory")
 		return nil
 	}
-	directory.Link(results...)
+	read := 0
+	for _, r := range results {
+		read += len(r.People)
+	}
+	directory.Join(results...)
 	for _, r := range results {
 		people = append(people, r.People...)
+	}
+	if gone := read - len(people); gone > 0 {
+		d.step("people", fmt.Sprintf("%d to send: %d disabled accounts have the email of an enabled one in another directory and are left out", len(people), gone), nil)
 	}
 	files, err := fromPeople(d.config, people)
 	if err != nil {
@@ -323,7 +340,7 @@ func found(c directory.Config, r *directory.Result) string {
 	}
 	for _, site := range slices.Sorted(maps.Keys(bySite)) {
 		if site == "" {
-			said += fmt.Sprintf("\nat no site, so for every site: %d", bySite[site])
+			said += fmt.Sprintf("\nat no site by map and rules: %d; they are where their office is if that is a site's name, and else for every site, which takes a key that is not of one site", bySite[site])
 		} else {
 			said += fmt.Sprintf("\nat %s: %d", site, bySite[site])
 		}

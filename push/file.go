@@ -1,16 +1,19 @@
 package push
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"foyer"
 	"foyer/csvfile"
 	"foyer/directory"
+	"foyer/match"
 )
 
 // File is what is sent with a key: a CSV file, complete in memory.
@@ -155,8 +158,12 @@ func field(f foyer.Field) func(*directory.Person) string {
 	return func(p *directory.Person) string { return p.Values[f] }
 }
 
-// fromPeople returns the files for all keys: a key of one site gets who is there. A key that would get nobody is an error: an empty file says that everybody left.
+// fromPeople returns the files for all keys: a key of one site gets who is there. A key that would get nobody is an error, since an empty file says that everybody left; and so
+// is a person whom no key would get.
 func fromPeople(c *Config, people []directory.Person) ([]*File, error) {
+	if err := checkPlaces(c.Keys, people); err != nil {
+		return nil, err
+	}
 	var files []*File
 	for _, key := range c.Keys {
 		theirs := people
@@ -175,16 +182,55 @@ func fromPeople(c *Config, people []directory.Person) ([]*File, error) {
 	return files, nil
 }
 
+// named is how many people at most a message names.
+const named = 3
+
+// checkPlaces returns an error where somebody would be in the file of no key: all keys are of a site each, and theirs is another or none.
+func checkPlaces(keys []Key, people []directory.Person) error {
+	var sites []string
+	for _, key := range keys {
+		if key.Site == "" {
+			return nil
+		}
+		sites = append(sites, key.Site)
+	}
+	var lost []string
+	for i := range people {
+		if !slices.ContainsFunc(sites, func(site string) bool { return isAt(&people[i], site) }) {
+			lost = append(lost, fmt.Sprintf("%s (at %s)", people[i].Values[foyer.Email], cmp.Or(strings.Join(placesOf(&people[i]), ", "), "no site")))
+		}
+	}
+	if len(lost) == 0 {
+		return nil
+	}
+	more := ""
+	if len(lost) > named {
+		more = " …"
+	}
+	return failf(NotRead, "each key is for one site (%s), and %d people would be in no file: %s%s; write a [[key]] or a [[directory.site]] for where they are, or leave them out by "+
+		`exclude, filter, or without_site = "leave-out"`, strings.Join(sites, ", "), len(lost), strings.Join(lost[:min(named, len(lost))], ", "), more)
+}
+
+// placesOf returns where a person is: at the sites of the settings, or else where their office is, as the server does where a row has no SITE.
+func placesOf(p *directory.Person) []string {
+	if len(p.Sites) == 0 && p.Office != "" {
+		return []string{p.Office}
+	}
+	return p.Sites
+}
+
+// isAt tells whether a person is at a site, by the names as the server compares them (R14).
+func isAt(p *directory.Person, site string) bool {
+	return slices.ContainsFunc(placesOf(p), func(name string) bool { return match.Fold(name) == match.Fold(site) })
+}
+
 // at returns who is at a site, as being there only.
 func at(people []directory.Person, site string) []directory.Person {
 	var there []directory.Person
 	for _, p := range people {
-		for _, name := range p.Sites {
-			if strings.EqualFold(strings.TrimSpace(name), site) {
-				p.Sites = []string{site}
-				there = append(there, p)
-				break
-			}
+		if isAt(&p, site) {
+			p.Sites = []string{site}
+			there = append(there, p)
 		}
 	}
 	return there

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"foyer"
+	"foyer/directory"
 	"foyer/foyertest"
 	"foyer/push"
 )
@@ -41,5 +43,29 @@ func TestFromCSV_HeadersAreTheServersBusiness(t *testing.T) {
 	sent, outcome := c.send(t, text, false)
 	if outcome != push.Refused || !strings.Contains(sent.Err.Error(), "email column") {
 		t.Errorf("%v, %v", outcome, sent.Err)
+	}
+}
+
+// TestFromPeople_SitesAreComparedAsTheServerDoes holds that case, accents and spacing keep nobody out of the file of their site, that the office counts where there is no site, and that
+// whom no key would get are an error, which names a few.
+func TestFromPeople_SitesAreComparedAsTheServerDoes(t *testing.T) {
+	person := func(email, office string, sites ...string) directory.Person {
+		p := directory.Person{Sites: sites}
+		p.Values[foyer.Email], p.Office = email, office
+		return p
+	}
+	keys := []push.Key{{Name: "t", Site: "Toronto"}, {Name: "m", Site: "Saint-Jérôme"}}
+	people := []directory.Person{person("ann@test.com", "", " toronto "), person("rob@test.com", "TORONTO"), person("zoe@test.com", "Toronto", "SAINT - JEROME"), person("eve@test.com", "", "Toronto", "saint-jérôme")}
+	files, err := push.FromPeople(keys, people)
+	if err != nil || files[0].Rows != 3 || files[1].Rows != 2 || strings.Contains(string(files[0].CSV), "zoe") {
+		t.Fatalf("%v, %+v", err, files)
+	}
+	lost := append(people, person("a@test.com", "3rd floor"), person("b@test.com", ""), person("c@test.com", "Toronto", "Paris"), person("d@test.com", ""))
+	_, err = push.FromPeople(keys, lost)
+	if push.OutcomeOf(err) != push.NotRead || !strings.Contains(err.Error(), "4 people would be in no file: a@test.com (at 3rd floor), b@test.com (at no site), c@test.com (at Paris) …;") {
+		t.Errorf("whom no key would get: %v", err)
+	}
+	if files, err := push.FromPeople(append(keys, push.Key{Name: "all"}), lost); err != nil || files[2].Rows != 8 {
+		t.Errorf("with a key for all: %v", err)
 	}
 }

@@ -55,3 +55,32 @@ func TestUpload_ThroughAProxy(t *testing.T) {
 		t.Errorf("the doctor says\n%s", said)
 	}
 }
+
+// TestDoctor_TellsNoPasswordOfAProxy holds that HTTPS_PROXY is used or refused, never left aside, and that in no case its password is shown.
+func TestDoctor_TellsNoPasswordOfAProxy(t *testing.T) {
+	f := foyertest.Start(t)
+	address, connected := startProxy(t)
+	host := strings.TrimPrefix(address, "http://")
+	c := newCustomer(t, f, strings.Replace(f.Script.URL, "127.0.0.1", "foyer.invalid", 1), f.CAFile, "") // what is here is never asked of a proxy
+	c.write(t, "foyer-push.toml", strings.Replace(c.read(t, "foyer-push.toml"), `"none"`, `""`, 1))
+	for value, want := range map[string]string{
+		"http://user:Se/cret@" + host: "[proxy] FAIL HTTPS_PROXY", "http://user:12/Secret@" + host: "[proxy] FAIL HTTPS_PROXY", "http://user:Se%zzcret@" + host: "[proxy] FAIL HTTPS_PROXY",
+		"http://user:1#Secret@" + host: "[proxy] FAIL HTTPS_PROXY", "user:1?Secret@" + host: "[proxy] FAIL HTTPS_PROXY", "ftp://" + host: "[proxy] FAIL HTTPS_PROXY",
+		"http://user:Se%2Fcret@" + host: "[proxy] ok " + address + ", of the environment", host: "[proxy] ok " + address + ", of the environment",
+	} {
+		before := connected.Load()
+		var said strings.Builder
+		outcome := push.Doctor(t.Context(), push.DoctorConfig{File: c.dir + "/foyer-push.toml", Getenv: func(name string) string { return map[string]string{"HTTPS_PROXY": value}[name] }, Log: c.logger(),
+			Report: func(check push.Check) {
+				state := "ok " + check.Said
+				if check.Err != nil {
+					state = "FAIL " + check.Err.Error()
+				}
+				said.WriteString("[" + check.Name + "] " + state + "\n")
+			}})
+		refused := strings.Contains(want, "FAIL")
+		if text := said.String() + c.log.String(); !strings.Contains(text, want) || strings.Contains(text, "Se") || strings.Contains(text, "user:") && !refused || refused != (connected.Load() == before) || refused != (outcome == push.Misused) {
+			t.Errorf("%s: %v\n%s", value, outcome, text)
+		}
+	}
+}

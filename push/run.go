@@ -35,7 +35,7 @@ func Directories(ctx context.Context, c *Config, log *slog.Logger, progress func
 		read += len(r.People)
 		results = append(results, r)
 	}
-	directory.Link(results...)
+	directory.Join(results...)
 	return results, nil
 }
 

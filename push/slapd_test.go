@@ -236,7 +236,7 @@ func TestSlapd_AKeyForEachSite(t *testing.T) {
 	f.Script = f.NewKey(t, f.Org, store.NewKey{Site: 1})
 	second := f.NewKey(t, f.Org, store.NewKey{Site: 2})
 	c := newCustomer(t, f, second.URL, f.CAFile, fmt.Sprintf("site = \"Toronto\"\n[[key]]\nid = %q\nsecret_file = \"montreal.secret\"\nsite = \"Montréal\"\n%s",
-		second.ClientID, directorySettings(s, "[directory.map]\nsite = [\"l\"]\n")))
+		second.ClientID, directorySettings(s, "filter = \"(&(objectClass=inetOrgPerson)(!(l=Elsewhere)))\"\n[directory.map]\nsite = [\"l\"]\n")))
 	c.write(t, "montreal.secret", second.ClientSecret)
 	c.write(t, "ldap.secret", foyertest.SlapdSecret)
 	config := c.load(t)
@@ -335,6 +335,38 @@ func TestSlapd_WhatIsNotReadWholeIsAnError(t *testing.T) {
 		}
 		if err != nil && strings.Contains(err.Error()+c.log.String(), foyertest.SlapdSecret) {
 			t.Errorf("%s: the password is in %v", step.name, err)
+		}
+	}
+}
+
+// TestSlapd_WhoIsDisabledMustBeKnown holds that people of whom a directory says neither that they are disabled nor that they are not, for the account may not read it, are an error
+// that counts them.
+func TestSlapd_WhoIsDisabledMustBeKnown(t *testing.T) {
+	sealed := "ou=sealed,ou=people," + foyertest.SlapdBase
+	more := "dn: " + sealed + "\nobjectClass: organizationalUnit\nou: sealed\n\n"
+	for _, uid := range []string{"ann", "rob"} {
+		more += "dn: uid=" + uid + "," + sealed + "\nobjectClass: inetOrgPerson\nuid: " + uid + "\ncn: " + uid + "\nsn: " + uid + "\nmail: " + uid + "@test.com\n\n"
+	}
+	s := foyertest.StartSlapd(t, ldif(staff(20))+more)
+	f := foyertest.Start(t)
+	for _, step := range []struct {
+		further string
+		rows    int
+		want    string
+	}{
+		{"", 21, ""}, // of staff(20), one has no email
+		{"disabled_filter = \"(pwdAccountLockedTime=000001010000Z)\"\n", 0, "does not say of 2 people whether they are disabled"},
+		{"disabled = \"send\"\ndisabled_filter = \"(pwdAccountLockedTime=000001010000Z)\"\n", 0, "does not say of 2 people whether they are disabled"},
+		{"disabled_filter = \"(noSuchAttribute=TRUE)\"\n", 0, "does not say of 22 people whether they are disabled"},
+		{"disabled_filter = \"(pwdAccountLockedTime=000001010000Z)\"\nexclude = [\"" + sealed + "\"]\n", 18, ""}, // and one is locked
+	} {
+		c := newCustomer(t, f, f.Script.URL, f.CAFile, directorySettings(s, step.further))
+		c.write(t, "ldap.secret", foyertest.SlapdSecret)
+		files, err := push.FromDirectories(t.Context(), c.load(t), c.logger(), nil)
+		if step.want == "" && (err != nil || files[0].Rows != step.rows) {
+			t.Errorf("%q: %v, %+v", step.further, err, files)
+		} else if step.want != "" && (push.OutcomeOf(err) != push.NotRead || !strings.Contains(err.Error(), step.want)) {
+			t.Errorf("%q: %v; it should say %q", step.further, err, step.want)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"foyer"
 	"foyer/match"
+	"foyer/phone"
 	"foyer/store"
 )
 
@@ -14,7 +15,7 @@ type policy struct {
 	source *foyer.Source // nil: a person acts
 	book   func(foyer.SourceID) *foyer.Source
 	sites  *siteNames
-	phones *match.Phones
+	phones *phone.Numbers
 	now    time.Time
 	erased *store.Erased // who must not come back (R28); nil: a person acts
 }

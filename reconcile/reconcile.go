@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"foyer"
-	"foyer/match"
+	"foyer/phone"
 	"foyer/store"
 )
 
@@ -267,7 +267,7 @@ func message(err error) string {
 
 // policyOf returns what decides the outcome of a source's rows besides the rows; source is nil for a person.
 func policyOf(b *store.Book, source *foyer.Source) (*policy, error) {
-	phones, err := match.NewPhones(b.Org.Country)
+	phones, err := phone.New(b.Org.Country)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"foyer"
 	"foyer/match"
+	"foyer/phone"
 )
 
 type orgCmd struct {
@@ -34,7 +35,7 @@ type orgCreateCmd struct {
 
 // Run makes an organization.
 func (c *orgCreateCmd) Run(a *app) error {
-	if _, err := match.NewPhones(c.Country); err != nil {
+	if _, err := phone.New(c.Country); err != nil {
 		return err
 	}
 	o, err := a.openOrMake()

@@ -1,19 +1,19 @@
-package match_test
+package phone_test
 
 import (
 	"regexp"
 	"strings"
 	"testing"
 
-	"foyer/match"
+	"foyer/phone"
 
 	"github.com/nyaruka/phonenumbers"
 	"pgregory.net/rapid"
 )
 
-func phones(t testing.TB, country string) *match.Phones {
+func phones(t testing.TB, country string) *phone.Numbers {
 	t.Helper()
-	p, err := match.NewPhones(country)
+	p, err := phone.New(country)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +78,8 @@ func TestR9_PhoneNumbers(t *testing.T) {
 
 func TestR9_UnknownCountry(t *testing.T) {
 	for _, country := range []string{"UK", "ZZ", "CAN", "C", "001", " CA", "Canada", strings.Repeat("x", 5000)} {
-		if _, err := match.NewPhones(country); err == nil || len(err.Error()) > 500 {
-			t.Errorf("NewPhones(%.10q): %v", country, err)
+		if _, err := phone.New(country); err == nil || len(err.Error()) > 500 {
+			t.Errorf("New(%.10q): %v", country, err)
 		}
 	}
 }
@@ -87,7 +87,7 @@ func TestR9_UnknownCountry(t *testing.T) {
 // The fast path says what the library says, in every country.
 func TestR9_FastPathIsTheLibrary(t *testing.T) {
 	countries := []string{"CA", "US", "AG", "AI", "BB", "BM", "BS", "DO", "JM", "KY", "PR", "TT", "VI", "DE", "GB", "CH", "AU", "CN", "IT", "BR"}
-	all := map[string]*match.Phones{}
+	all := map[string]*phone.Numbers{}
 	for _, country := range countries {
 		all[country] = phones(t, country)
 	}
@@ -143,7 +143,7 @@ func FuzzPhones(f *testing.F) {
 	}
 	canada, germany, none := phones(f, "CA"), phones(f, "DE"), phones(f, "")
 	f.Fuzz(func(t *testing.T, given string) {
-		for _, p := range []*match.Phones{canada, germany, none} {
+		for _, p := range []*phone.Numbers{canada, germany, none} {
 			e164, ok := p.E164(given)
 			if e164 != "" && (!ok || !e164Form.MatchString(e164)) {
 				t.Fatalf("E164(%q) = %q, %v", given, e164, ok)

@@ -1,4 +1,6 @@
-package match
+// Package phone reads phone numbers written differently as the same ones (R9). It stands beside package match, not in it, because it brings the numbering plans of
+// all countries along, which the customer's program does not need.
+package phone
 
 import (
 	"fmt"
@@ -12,32 +14,32 @@ import (
 // maxPhone is the longest text that is read as a phone number, in bytes: the library's cost grows with it.
 const maxPhone = 64
 
-// Phones normalises phone numbers (R9). It may be used by several goroutines at once.
-type Phones struct {
+// Numbers normalises phone numbers of a country (R9). It may be used by several goroutines at once.
+type Numbers struct {
 	country string // upper case; "" where it is not known
 	nanp    bool   // the country is in the North American Numbering Plan
 }
 
-// NewPhones returns what reads the numbers of a country: an ISO 3166-1 alpha-2 code in either case, or "" where it is not known.
+// New returns what reads the numbers of a country: an ISO 3166-1 alpha-2 code in either case, or "" where it is not known.
 // A code that is not a country's, or of one without phones (Bouvet Island), is an error.
-func NewPhones(country string) (*Phones, error) {
+func New(country string) (*Numbers, error) {
 	code := strings.ToUpper(country)
 	switch {
 	case code == "":
-		return &Phones{}, nil
+		return &Numbers{}, nil
 	case code == "UK":
 		return nil, fmt.Errorf("%q is not a country code; the United Kingdom's is GB", country)
 	case len(code) != 2 || !phonenumbers.GetSupportedRegions()[code]:
-		return nil, fmt.Errorf("%q is not a country code of two letters (ISO 3166-1), like CA, GB or DE", shortened(country))
+		return nil, fmt.Errorf("%.60q is not a country code of two letters (ISO 3166-1), like CA, GB or DE", country)
 	}
-	return &Phones{country: code, nanp: phonenumbers.IsNANPACountry(code)}, nil
+	return &Numbers{country: code, nanp: phonenumbers.IsNANPACountry(code)}, nil
 }
 
 // E164 returns the number in E.164 (ITU-T): "+", the country code, and digits, 15 at most, without its extension. A number counts
 // if it has a possible length for its country; whether it is assigned is not asked, since numbering plans change faster than
 // this is updated. ok is false for what is no such number, a local one without area code among them. An empty text, and
 // without a country what is not in international form (+… or 00…), is neither good nor bad: "" and true.
-func (p *Phones) E164(given string) (e164 string, ok bool) {
+func (p *Numbers) E164(given string) (e164 string, ok bool) {
 	if e164, ok = p.northAmerican(withoutExtension(given)); ok {
 		return e164, true
 	}
@@ -134,7 +136,7 @@ func withoutExtension(given string) string {
 // northAmerican is the fast path: ten digits as the numbering plan writes them (NXX NXX XXXX, N from 2 to 9), after 1, +1
 // or nothing, with the usual punctuation. It says what parse would say, at a hundredth of its cost; ok is false for
 // whatever else there is.
-func (p *Phones) northAmerican(given string) (e164 string, ok bool) {
+func (p *Numbers) northAmerican(given string) (e164 string, ok bool) {
 	number := [12]byte{'+', '1'}
 	digits := number[2:2]
 	plus, one := false, false
