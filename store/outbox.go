@@ -101,20 +101,6 @@ func (s *Store) takeNews(t *txn, a storedAlert) (news []News, err error) {
 	return news, nil
 }
 
-// exists tells whether a query of one column has a row.
-func (s *Store) exists(ctx context.Context, doing, query string, args ...any) (found bool, err error) {
-	err = s.snapshot(ctx, everyOrg, doing, func(t *txn) error {
-		var one int
-		err := t.get(query, args, &one)
-		found = err == nil
-		if errors.Is(err, sql.ErrNoRows) {
-			return nil
-		}
-		return err
-	})
-	return found, err
-}
-
 // TakeMail takes at most limit messages that are to be sent now, by organization those with the oldest first. They belong to the caller for MailLease. That an alert is over is not
 // sent before that it opened.
 func (s *Store) TakeMail(ctx context.Context, caller foyer.Caller, limit int) (mails []Mail, err error) {

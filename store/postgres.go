@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"database/sql"
@@ -113,7 +114,7 @@ func parsePostgres(database string) (*pgx.ConnConfig, error) {
 		}
 	}
 	config.RuntimeParams["application_name"] = "foyer"
-	config.ConnectTimeout = connectTimeout(config.ConnectTimeout)
+	config.ConnectTimeout = cmp.Or(config.ConnectTimeout, 10*time.Second)
 	dialer := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 4}}
 	config.DialFunc = dialer.DialContext
 	if len(config.Fallbacks) > 0 && !u.Query().Has("target_session_attrs") && strings.Contains(u.Host+u.Query().Get("host"), ",") {
@@ -148,14 +149,6 @@ func unprotected(config *pgx.ConnConfig) string {
 		}
 	}
 	return ""
-}
-
-// connectTimeout is how long a connection may take: what the address says, else 10 seconds.
-func connectTimeout(said time.Duration) time.Duration {
-	if said > 0 {
-		return said
-	}
-	return 10 * time.Second
 }
 
 // proveWall proves that row-level security holds the role: it must see nothing unless it says of which organization.
