@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -118,9 +119,11 @@ func (m *model) join(first, second int) (act *modelAct, ok bool) {
 	}
 	firstKey, secondKey := b.current(first), b.current(second)
 	takes := p.handMade() && !q.handMade()
+	said := []foyer.Field{} // what the second says of the first, too
 	for f := foyer.Email; f < foyer.NumFields; f++ {
 		if f == foyer.Email && takes || f != foyer.Email && m.yields(p, q, f) {
 			p.values[f], p.owners[f], p.guesses[f] = q.values[f], q.owners[f], q.guesses[f]
+			said = append(said, f)
 			if q.keeps[f].on {
 				p.keeps[f] = q.keeps[f]
 			}
@@ -157,6 +160,13 @@ func (m *model) join(first, second int) (act *modelAct, ok bool) {
 	m.decide(p)
 	act = m.act(foyer.Join, 0, b)
 	act.joined = [2]int{first, second}
+	for _, f := range said {
+		x := aspect{who: first, kind: "field", n: int(f)}
+		if value := b.aspects()[x]; act.changes[x] == (modelChange{}) { // an undo of who said the same before does not take it away
+			act.changes[x] = modelChange{value, value}
+			act.prov[x] += fmt.Sprint(">", act.number)
+		}
+	}
 	return act, true
 }
 
@@ -226,6 +236,11 @@ func (a *modelAct) scrub(of map[string]bool) {
 		src := foyer.SourceID(x.n)
 		return x.kind == "email" && of[x.key] || x.kind == "id" && (of[idHash(src, before)] || of[idHash(src, after)])
 	})
+	for x, c := range a.changes {
+		if was, _ := c.before.(modelValue); x.kind == "field" && x.n == int(foyer.Email) && of[modelKey(was.value)] {
+			a.changes[x] = modelChange{modelForgotten{}, c.after}
+		}
+	}
 }
 
 // called returns the full names that some had, in lower case.

@@ -76,6 +76,9 @@ type modelValue struct {
 	guess bool
 }
 
+// modelForgotten is an email before that was somebody's who is erased: it is in the log no more (R28).
+type modelForgotten struct{}
+
 type modelStatus struct {
 	enabled bool
 	reason  foyer.Reason
@@ -173,14 +176,15 @@ func (m *model) act(kind foyer.RunKind, source foyer.SourceID, after *modelBook)
 	return a
 }
 
-// about tells whom a change of an aspect is about: of an email who is removed and had it, else whom it means after, else whom it meant.
+// about tells whom a change of an aspect is about: of an email who is removed and had it, or whose current one it was and another's alias is, else whom it
+// means after, else whom it meant.
 func (a *modelAct) about(x aspect) int {
 	if x.kind != "email" {
 		return x.who
 	}
 	was, _ := a.changes[x].before.(modelEmail)
 	is, _ := a.changes[x].after.(modelEmail)
-	if is.who == 0 || was.who != 0 && !a.after.who(was.who).there {
+	if is.who == 0 || was.who != 0 && (!a.after.who(was.who).there || !was.alias && is.alias) {
 		return was.who
 	}
 	return is.who
@@ -303,15 +307,19 @@ func (m *model) touchedJoin(act *modelAct) bool {
 	return false
 }
 
-// keepIDs leaves an id with whom it is another's by now, unless the undo takes it from them.
+// keepIDs leaves an id with whom it is another's by now, unless the undo takes it from them; and so whoever waits for the one that they would give away.
 func (m *model) keepIDs(act *modelAct, back map[aspect]bool) {
-	for x := range back {
-		id, _ := act.changes[x].before.(string)
-		if x.kind != "id" || id == "" {
-			continue
-		}
-		if now := m.book.known(foyer.SourceID(x.n), id); now != 0 && now != x.who && !back[aspect{who: now, kind: "id", n: x.n}] {
-			delete(back, x)
+	for left := true; left; {
+		left = false
+		for x := range back {
+			id, _ := act.changes[x].before.(string)
+			if x.kind != "id" || id == "" {
+				continue
+			}
+			if now := m.book.known(foyer.SourceID(x.n), id); now != 0 && now != x.who && !back[aspect{who: now, kind: "id", n: x.n}] {
+				delete(back, x)
+				left = true
+			}
 		}
 	}
 }
@@ -364,7 +372,7 @@ func (m *model) restorable(act *modelAct, who int) map[aspect]bool {
 	for x := range act.changes {
 		if act.about(x) == who && !m.erased[who] {
 			back[x] = true
-			if m.prov[x] != act.prov[x] {
+			if m.prov[x] != act.prov[x] || act.changes[x].before == (modelForgotten{}) {
 				touched[unit(x)] = true
 			}
 		}

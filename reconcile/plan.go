@@ -352,10 +352,10 @@ func (p *plan) carryOut(batch []step, run foyer.RunID, found *problems, out func
 			w = p.policy.withdraw(k, run)
 		case handMade:
 			if w = p.policy.drop(k, run); w == nil && k.lostID != "" {
-				w = p.policy.draftOf(k, run).settle()
+				w = p.policy.unname(k, run)
 			}
 		case lostID:
-			w = p.policy.draftOf(k, run).settle()
+			w = p.policy.unname(k, run)
 		default:
 			l, err := p.listingOf(step.why, found)
 			if err != nil {

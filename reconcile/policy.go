@@ -124,6 +124,9 @@ func (p *policy) drop(k known, run foyer.RunID) *store.Write {
 	return d.settle()
 }
 
+// unname returns what becomes of an entry of which the delivery says no more than that its id is another's now (R2): nothing but that.
+func (p *policy) unname(k known, run foyer.RunID) *store.Write { return p.draftOf(k, run).finish() }
+
 func (p *policy) draftOf(k known, run foyer.RunID) *draft {
 	d := &draft{policy: p, run: run, before: k.entry, after: k.entry.Clone(), had: k.claims, has: k.claims}
 	if p.source != nil {

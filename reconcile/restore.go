@@ -89,30 +89,33 @@ func (u *undo) restoreMarks(d *draft, c *foyer.Change, untouched func(string, bo
 
 func (u *undo) restoreIDs(d *draft, c *foyer.Change, untouched func(string, bool) bool) error {
 	for _, id := range c.IDs {
-		same := d.after.KnownAs(id.Source) == id.After
-		taken := foyer.EntryID(0)
-		if id.Before != "" {
-			err := u.b.EntryOfID(id.Source, []string{id.Before}, func(_ string, entry foyer.EntryID) { taken = entry })
-			if err != nil {
-				return err
-			}
+		free, err := u.isFree(id, c.Entry, map[foyer.EntryID]bool{c.Entry: true})
+		if err != nil {
+			return err
 		}
-		if taken != 0 && taken != c.Entry {
-			moved, err := u.movesBack(taken, id)
-			if err != nil {
-				return err
-			}
-			same = same && moved
-		}
-		if untouched(fmt.Sprintf("id:%v", id.Source), same) {
+		if untouched(fmt.Sprintf("id:%v", id.Source), free && d.after.KnownAs(id.Source) == id.After) {
 			d.know(id.Source, id.Before)
 		}
 	}
 	return nil
 }
 
-// movesBack tells whether this undo takes an id away from the entry that has it now.
-func (u *undo) movesBack(entry foyer.EntryID, id foyer.IDChange) (bool, error) {
+// isFree tells whether an entry can have again the id that it had: nobody has it now, or this undo takes it away from who has. on are those that wait
+// for one another.
+func (u *undo) isFree(id foyer.IDChange, entry foyer.EntryID, on map[foyer.EntryID]bool) (bool, error) {
+	if id.Before == "" {
+		return true, nil
+	}
+	taken := entry
+	if err := u.b.EntryOfID(id.Source, []string{id.Before}, func(_ string, by foyer.EntryID) { taken = by }); err != nil || taken == entry {
+		return true, err
+	}
+	return u.movesBack(taken, id, on)
+}
+
+// movesBack tells whether this undo takes an id away from the entry that has it now: it does where the one that this entry had before is free, or
+// where they have exchanged theirs.
+func (u *undo) movesBack(entry foyer.EntryID, id foyer.IDChange, on map[foyer.EntryID]bool) (bool, error) {
 	c, err := u.b.ChangeOf(u.target.ID, entry)
 	if err != nil || c == nil {
 		return false, err
@@ -131,7 +134,12 @@ func (u *undo) movesBack(entry foyer.EntryID, id foyer.IDChange) (bool, error) {
 	if _, touched := since[fmt.Sprintf("id:%v", id.Source)]; touched || c.Added && len(since) > 0 {
 		return false, nil // it stays there
 	}
-	return slices.ContainsFunc(c.IDs, func(x foyer.IDChange) bool { return x.Source == id.Source && x.After == id.Before }), nil
+	at := slices.IndexFunc(c.IDs, func(x foyer.IDChange) bool { return x.Source == id.Source && x.After == id.Before })
+	if at < 0 || on[entry] {
+		return at >= 0, nil
+	}
+	on[entry] = true
+	return u.isFree(c.IDs[at], entry, on)
 }
 
 // restoreClaims puts the claims back, but for those of ended sources: then the status stays too, since it would be that of somebody who is listed.

@@ -30,6 +30,15 @@ func TestR17_RowWhoseIDMovedToAnotherMeanwhileIsLookedAt(t *testing.T) {
 	}
 }
 
+func TestR2_WhoseIDMovesToAnotherStaysEnabledByHand(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL,EMPLOYEEID,ENABLED,SITE\nann@x.ca,1,no,\nbob@x.ca,2,,\n")
+	yes := true
+	f.edit("ann@x.ca", reconcile.Edit{Enabled: &yes})
+	f.upload(f.hr, "EMAIL,EMPLOYEEID,ENABLED,SITE\nann@x.ca,,no,Nowhere\nbob@x.ca,1,,\n") // nothing of ann's row is applied
+	f.status("ann@x.ca", "enabled")
+}
+
 func TestR21_DisabledWhomAbsenceTakesOffASiteAreNotLost(t *testing.T) {
 	f := newFixture(t)
 	second := f.source(foyer.Source{Name: "second", Guard: foyer.Guard{Many: foyer.Limit{Count: 2, Percent: 20}, Few: foyer.Limit{Count: 2, Percent: 20}}})
@@ -254,4 +263,53 @@ func TestR25_KeepThatCameToItsEndIsNothingToPutBack(t *testing.T) {
 	if len(undo.Problems) > 0 {
 		t.Errorf("problems %v", undo.Problems)
 	}
+}
+
+func TestR28_UndoGivesNobodyTheEmailOfTheErased(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\ncat@x.ca,2\n")
+	renamed := f.upload(f.hr, "EMAIL,EMPLOYEEID,TITLE\nbob@x.ca,2,Boss\n")
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\nbob@x.ca,2\ncat@x.ca,9\n") // another cat
+	f.erase("cat@x.ca")
+	undo := f.undo(renamed.ID)
+	f.value("bob@x.ca", foyer.Title, "")
+	if undo.Warnings != 1 {
+		t.Errorf("it lists %v", undo.Problems)
+	}
+}
+
+func TestR25_UndoOfAPartOfAnUndoLeavesTheSource(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL\nann@x.ca\nbob@x.ca\n")
+	undo := f.undo(f.end(f.hr).ID)
+	part := f.undoPart(undo.ID, only("ann@x.ca"))
+	f.undo(f.undo(part.ID).ID)
+	f.ended(f.hr, false)
+}
+
+func TestR25_IDStaysWithWhomTheirOwnDoesNotComeBackTo(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL,EMPLOYEEID,SITE\ndan@x.ca,1,Toronto\nann@x.ca,2,MTL\n")
+	run := f.upload(f.hr, "EMAIL,EMPLOYEEID,SITE\nbob@x.ca,2,MTL\nann@x.ca,1,MTL\n")
+	undo := f.undo(run.ID)
+	f.undoPart(undo.ID, reconcile.UndoScope{Site: f.montreal}) // dan keeps the 1, so ann the 2
+	for email, want := range map[string]string{"dan@x.ca": "1", "ann@x.ca": "2", "bob@x.ca": ""} {
+		if id := f.entry(email).KnownAs(f.hr); id != want {
+			t.Errorf("%s is known as %q, want %q", email, id, want)
+		}
+	}
+}
+
+func TestR25_WhoIsGoneAndWasPutBackBeforeIsNotListed(t *testing.T) {
+	f := newFixture(t)
+	second := f.source(foyer.Source{Name: "second"})
+	first := f.upload(f.hr, "EMAIL\nann@x.ca\nbob@x.ca\n")
+	run := f.upload(second, "EMAIL,TITLE\nann@x.ca,Boss\nbob@x.ca,Boss\n")
+	f.undoPart(run.ID, only("ann@x.ca"))
+	f.undo(first.ID)
+	f.emails("bob@x.ca")
+	if undo := f.undo(run.ID); undo.Warnings > 0 {
+		t.Errorf("it lists %v", undo.Problems)
+	}
+	f.runStatus(run.ID, foyer.Undone)
 }

@@ -44,6 +44,7 @@ type undo struct {
 	target  *foyer.Run
 	root    *foyer.Run // the act that is undone in the end, besides undos of undos
 	undone  bool       // it is undone; else done again
+	ends    bool       // what is undone ended a source, or made it go on again; the undo of a part did neither
 	run     *foyer.Run
 	scope   UndoScope
 	entry   foyer.EntryID // of the scope; 0: all
@@ -104,7 +105,7 @@ func (u *undo) whole(delta *store.Delta) (err error) {
 	switch {
 	case u.root.Kind == foyer.Sync && !u.undone:
 		delta.Watch = append(delta.Watch, store.Watch{Source: u.root.Source, Undo: u.target.ID, Over: true})
-	case u.root.Kind == foyer.End:
+	case u.ends:
 		delta.End = []store.Ending{{Source: u.root.Source, Ended: !u.undone}}
 	}
 	return nil
@@ -130,11 +131,14 @@ func (u *undo) nothing() error {
 
 // findRoot finds the act that is undone in the end, or done again where undoing it is what is undone.
 func (u *undo) findRoot() (err error) {
+	all := true
 	for u.root, u.undone = u.target, true; u.root.Kind == foyer.Undo; u.undone = !u.undone {
+		all = all && wasWhole(u.root)
 		if u.root, err = u.b.Run(u.root.Of); err != nil {
 			return err
 		}
 	}
+	u.ends = all && u.root.Kind == foyer.End
 	return nil
 }
 
@@ -200,7 +204,7 @@ func (u *undo) check() error {
 
 // goesOn tells whether the undo makes a source that ended go on, or one that goes on end: that is something, though the source listed nobody.
 func (u *undo) goesOn() bool {
-	if u.root.Kind != foyer.End || u.scope != (UndoScope{}) {
+	if !u.ends || u.scope != (UndoScope{}) {
 		return false
 	}
 	source := u.b.Source(u.root.Source)
@@ -368,18 +372,24 @@ func (u *undo) reverse(c *foyer.Change, e *foyer.Entry) (*store.Write, error) {
 	return u.restore(c, k, since)
 }
 
-// leaveAsIs lists an entry that is not as the target left it, there or not, unless an earlier undo of the target put that back: then it is as it should be.
+// leaveAsIs lists an entry that is not as the target left it, there or not, unless earlier undos of the target put back what it did: then it is as it should be.
 func (u *undo) leaveAsIs(c *foyer.Change, e *foyer.Entry, why string) error {
 	undos, err := u.b.UndosOf(u.target.ID)
 	if err != nil {
 		return err
 	}
+	open := touched{}
+	u.aspects(c, func(aspect string) { open[aspect] = u.target.ID })
 	for _, undo := range undos {
 		back, err := u.b.ChangeOf(undo, c.Entry)
 		if err != nil {
 			return err
 		}
-		if back != nil && back.Removed == (e == nil) && (back.Removed || back.Added) {
+		if back == nil {
+			continue
+		}
+		u.aspects(back, func(aspect string) { delete(open, aspect) })
+		if back.Removed == (e == nil) && (back.Removed || back.Added) || e == nil && !c.Added && len(open) == 0 {
 			u.already = undo
 			return nil
 		}
@@ -435,6 +445,9 @@ func (u *undo) bringBack(c *foyer.Change) (*store.Write, error) {
 	if err != nil {
 		return nil, err
 	}
+	if forgot(c) {
+		free = erasedEmail
+	}
 	if free != "" {
 		u.leave(c, nil, "entry", free)
 		return nil, nil
@@ -465,11 +478,24 @@ func (u *undo) mean(emails []foyer.EmailChange) (why string, err error) {
 	return "", nil
 }
 
+// erasedEmail says why an email is not put back that is in the log no more.
+const erasedEmail = "the email before was that of somebody who was erased"
+
+// forgot tells whether the log does not say any more which email an entry had before (R28).
+func forgot(c *foyer.Change) bool {
+	return slices.ContainsFunc(c.Fields, func(f foyer.FieldChange) bool { return f.Field == foyer.Email && f.Before == "" })
+}
+
 // restore puts back what a run changed of an entry that it neither added nor removed.
 func (u *undo) restore(c *foyer.Change, k known, since touched) (*store.Write, error) {
-	if free, err := u.mean(c.Emails); err != nil {
+	free, err := u.mean(c.Emails)
+	if err != nil {
 		return nil, err
-	} else if free != "" {
+	}
+	if _, changed := since["email"]; free == "" && !changed && forgot(c) {
+		free = erasedEmail
+	}
+	if free != "" {
 		u.leave(c, k.entry, "email", free)
 		since["email"] = u.target.ID
 	}
