@@ -85,7 +85,7 @@ func (f *Fake) checkClaims(app *App, tenant string, c claims) *stsError {
 	case !timed || now.Add(-skew).Unix() >= ends || now.Add(skew).Unix() < begins:
 		return notClient(700024, "Client assertion is not within its valid time range. Current time: %s.", now.UTC().Format(time.RFC3339))
 	case c.text("jti") == "" || f.spent[id]:
-		return notClient(700025, "Client assertion has no 'jti' of its own: it has none, or one that was used before.")
+		return notClient(50027, "JWT token is invalid or malformed: it has no 'jti', or one that was used before.")
 	}
 	f.spent[id] = true
 	return nil

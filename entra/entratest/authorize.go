@@ -14,6 +14,7 @@ type visit struct {
 	form   url.Values
 	app    *App
 	who    *account // who was picked; nil while nobody is
+	admin  bool     // it is admin consent that is asked for
 }
 
 // account is somebody who signs in.
@@ -74,9 +75,9 @@ func (f *Fake) checkAuthorize(v *visit, scopes []string) *outcome {
 	case slices.ContainsFunc(scopes, func(s string) bool { return !slices.Contains(known, s) }):
 		return invalid("invalid_scope", 70011, "The provided value for the input parameter 'scope' is not valid. The scope '%s' is not valid.", v.form.Get("scope"))
 	case v.form.Has("response_mode") && !slices.Contains([]string{"query", "form_post"}, v.form.Get("response_mode")):
-		return invalid("invalid_request", 900561, "The response_mode '%s' is not supported here.", v.form.Get("response_mode"))
+		return invalid("invalid_request", 70007, "The response_mode '%s' is not supported here.", v.form.Get("response_mode"))
 	case v.form.Has("code_challenge_method") && v.form.Get("code_challenge_method") != "S256", v.form.Has("code_challenge") && !v.form.Has("code_challenge_method"):
-		return invalid("invalid_request", 9002325, "Proof Key for Code Exchange is taken with S256 only.")
+		return invalid("invalid_request", 9002313, "Proof Key for Code Exchange is taken with S256 only.")
 	case v.form.Has("code_challenge_method") && len(v.form.Get("code_challenge")) != 43:
 		return invalid("invalid_request", 501491, "Invalid size of Code_Challenge parameter.")
 	case v.form.Get("prompt") == "none":
@@ -89,7 +90,7 @@ func (f *Fake) checkAuthorize(v *visit, scopes []string) *outcome {
 func (f *Fake) pickAccount(v *visit) *outcome {
 	switch {
 	case v.form.Get("do") == "cancel-sign-in":
-		return f.back(refusal(http.StatusBadRequest, "access_denied", 50126, "The user canceled the authentication."))
+		return f.back(refusal(http.StatusBadRequest, "access_denied", 0, "the user canceled the authentication"))
 	case v.form.Get("account") == "":
 		return &outcome{page: "picker", data: pickerPage{v.app.Name, v.hidden(), f.knownAccounts(), ""}}
 	}
@@ -98,13 +99,23 @@ func (f *Fake) pickAccount(v *visit) *outcome {
 		return &outcome{page: "picker", data: pickerPage{v.app.Name, v.hidden(), f.knownAccounts(), "This username may be incorrect. Make sure you typed it correctly."}}
 	}
 	if v.who.Disabled {
-		return f.trouble(v, 50057, "The user account is disabled.")
+		return f.trouble(v, refusal(http.StatusBadRequest, "", 50057, "The user account is disabled."))
 	}
 	if v.tenant != nil && v.tenant != v.who.tenant {
-		return f.trouble(v, 50020, "User account '%s' from identity provider '%s' does not exist in tenant '%s' and cannot access the application '%s'(%s) in that tenant.",
-			v.who.UserPrincipalName, f.issuer(v.who.tenant.ID), v.tenant.Name, v.app.ID, v.app.Name)
+		return f.stranger(v)
 	}
 	return nil
+}
+
+// stranger refuses an account of another tenant than the one that the path names. Admin consent leads back with it, a sign-in stays.
+func (f *Fake) stranger(v *visit) *outcome {
+	e := refusal(http.StatusBadRequest, "access_denied", 50020, "User account '%s' from identity provider '%s' does not exist in tenant '%s' and cannot access the application '%s'(%s) "+
+		"in that tenant. The account needs to be added as an external user in the tenant first. Sign out and sign in again with a different Azure Active Directory user account.",
+		v.who.UserPrincipalName, f.issuer(v.who.tenant.ID), v.tenant.Name, v.app.ID, v.app.Name)
+	if v.admin {
+		return f.back(e)
+	}
+	return f.trouble(v, e)
 }
 
 // consentOf shows the delegated permissions that nobody has consented to yet, and notes what the account says to them.
@@ -137,11 +148,7 @@ func declined() *stsError {
 // back brings an error to the application.
 func (f *Fake) back(e *stsError) *outcome {
 	d := f.describe(e)
-	values := url.Values{"error": {d.Error}, "error_description": {d.Description}, "error_uri": {d.URI}}
-	if d.Error == "access_denied" {
-		values.Set("error_subcode", "cancel")
-	}
-	return &outcome{redirect: values}
+	return &outcome{redirect: url.Values{"error": {d.Error}, "error_description": {d.Description}, "error_uri": {d.URI}}}
 }
 
 // account finds one by its user principal name.

@@ -10,6 +10,7 @@ import (
 // adminConsent is the admin consent endpoint: account, permissions, and back. Whoever asks does not choose the account: another tenant's administrator may
 // consent for that one, where the path leaves it open. What leads back has admin_consent=True, a denial too (v2-admin-consent).
 func (f *Fake) adminConsent(v *visit) *outcome {
+	v.admin = true
 	out := f.adminConsentOf(v)
 	if out.redirect != nil {
 		out.redirect.Set("admin_consent", "True")
@@ -23,7 +24,7 @@ func (f *Fake) adminConsentOf(v *visit) *outcome {
 		return f.back(refusal(http.StatusBadRequest, "invalid_request", 900144, "The request body must contain the following parameter: 'scope'."))
 	}
 	if v.name == "common" {
-		return f.trouble(v, 50194, "Use 'organizations' or a tenant, not 'common', to ask for an administrator's consent.")
+		return f.trouble(v, refusal(http.StatusBadRequest, "", 50194, "Use 'organizations' or a tenant, not 'common', to ask for an administrator's consent."))
 	}
 	if out := f.pickAccount(v); out != nil {
 		return out

@@ -55,8 +55,10 @@ func TestAdminConsent_AnotherAccountBringsAnotherTenant(t *testing.T) {
 	if err != nil || r.URL.Query().Get("tenant") != other.ID {
 		t.Errorf("organizations: %v %v", r, err)
 	}
-	if r, err := w.Walk(t.Context(), w.consentURL(w.acme.ID, nil), entratest.Walk{Account: mallory}); err == nil {
-		t.Errorf("the tenant by its id: %v", r.URL)
+	r, err = w.Walk(t.Context(), w.consentURL(w.acme.ID, nil), entratest.Walk{Account: mallory})
+	must(t, err)
+	if got := r.URL.Query(); got.Get("error") != "access_denied" || !strings.HasPrefix(got.Get("error_description"), "AADSTS50020") || got.Has("tenant") {
+		t.Errorf("the tenant by its id: %v", got)
 	}
 }
 

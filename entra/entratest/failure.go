@@ -16,6 +16,7 @@ import (
 type Failure struct {
 	Status     int
 	Code       string        // of the error object; "": what Microsoft says with this status
+	Number     int           // of AADSTS, at the login; 0: 90033, a transient error
 	Message    string        // of the error object; "": "Something went wrong."
 	RetryAfter time.Duration // whole seconds; who asks again before that is answered 429 again, and counted by TooEarly
 	Header     http.Header   // more headers
@@ -78,8 +79,9 @@ func (f *Fake) TooEarly() int {
 
 // fault returns what goes wrong with the request, if anything.
 func (f *Fake) fault(server string, r *http.Request) *Failure {
-	who, now := waiter(server, r), f.clock()
+	now := f.clock()
 	f.mu.Lock()
+	who := f.waiter(server, r)
 	left, hooks := f.waits[who].Sub(now), slices.Clone(f.hooks)
 	if left > 0 {
 		f.tooEarly++
@@ -105,12 +107,14 @@ func (f *Fake) fault(server string, r *http.Request) *Failure {
 	return nil
 }
 
-// waiter names who has to wait after a Retry-After: on the Graph the bearer, so that one tenant does not slow another; at the login the path.
-func waiter(server string, r *http.Request) string {
-	if server == Login {
-		return server + r.URL.Path
+// waiter names who has to wait after a Retry-After: on the Graph the application in the tenant, whatever token it comes with, so that one tenant does not slow
+// another; at the login the path.
+func (f *Fake) waiter(server string, r *http.Request) string {
+	bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if g := f.grants[bearer]; g != nil {
+		return server + " " + g.app + " " + g.tenant.ID
 	}
-	return server + r.Header.Get("Authorization")
+	return server + " " + r.URL.Path
 }
 
 // refuse answers with the failure.
@@ -130,7 +134,11 @@ func (f *Fake) refuse(a *answer, server string, r *http.Request, failure *Failur
 		a.WriteHeader(failure.Status)
 		a.WriteString(failure.Body)
 	case server == Login:
-		f.tokenError(a, &stsError{status: failure.Status, code: failure.Code, number: 90033, text: message})
+		number := failure.Number
+		if number == 0 {
+			number = 90033
+		}
+		f.tokenError(a, &stsError{failure.Status, failure.Code, number, message})
 	default:
 		f.graphError(a, r, &graphError{failure.Status, failure.Code, message})
 	}

@@ -19,7 +19,7 @@ func badQuery(message string) *graphError {
 	return &graphError{http.StatusBadRequest, "Request_UnsupportedQuery", message}
 }
 
-// codes are what the Graph says with a status.
+// statusCodes are what the Graph says with a status.
 var statusCodes = map[int]string{400: "Request_BadRequest", 401: "InvalidAuthenticationToken", 403: "Authorization_RequestDenied", 404: "Request_ResourceNotFound",
 	410: "resyncRequired", 429: "TooManyRequests", 500: "InternalServerError", 502: "BadGateway", 503: "ServiceUnavailable", 504: "GatewayTimeout"}
 
@@ -63,7 +63,7 @@ func (f *Fake) graphRoutes() http.Handler {
 		answer  func(*call) *graphError
 	}{
 		{"GET /v1.0/organization", []string{"User.Read", "Directory.Read.All"}, []string{"Organization.Read.All", "Directory.Read.All"}, f.organization},
-		{"GET /v1.0/me", []string{"User.Read"}, nil, f.me},
+		{"GET /v1.0/me", nil, nil, f.me},
 		{"GET /v1.0/users", readers, readers, f.listUsers},
 		{"GET /v1.0/users/$count", readers, readers, f.countUsers},
 		{"GET /v1.0/users/delta", readers, readers, f.delta},

@@ -1,8 +1,6 @@
 package entratest
 
 import (
-	"crypto/rand"
-	"crypto/rsa"
 	"crypto/sha256"
 	"time"
 )
@@ -61,9 +59,9 @@ func (f *Fake) idToken(c *code) string {
 	case SymmetricToken:
 		return key.confuse(body)
 	case UnknownKey:
-		return signingKey{"unknown", strangersKey()}.sign(body)
+		return signingKey{"unknown", newKey()}.sign(body)
 	case WrongSignature:
-		return signingKey{key.id, strangersKey()}.sign(body)
+		return signingKey{key.id, newKey()}.sign(body)
 	}
 	return key.sign(body)
 }
@@ -100,11 +98,3 @@ func (f *Fake) spoil(body claims, now time.Time) {
 
 // issuer is the issuer of a tenant's tokens.
 func (f *Fake) issuer(tenant string) string { return f.Authority + "/" + tenant + "/v2.0" }
-
-func strangersKey() *rsa.PrivateKey {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err) // the machine has no randomness
-	}
-	return key
-}

@@ -13,6 +13,7 @@ import (
 	"errors"
 	"math/big"
 	"strings"
+	"sync"
 )
 
 // claims are those of a JSON Web Token (RFC 7519).
@@ -35,20 +36,27 @@ func (f *Fake) RotateKeys() {
 }
 
 func (f *Fake) rotate() {
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		panic(err) // the machine has no randomness
-	}
-	f.keys = append(f.keys, signingKey{strings.ReplaceAll(newID(), "-", ""), key})
+	f.keys = append(f.keys, signingKey{strings.ReplaceAll(newID(), "-", ""), newKey()})
 	if len(f.keys) > keep {
 		f.keys = f.keys[1:]
 	}
 }
 
-// signer returns the key that signs. The first one is made when it is first needed.
+// firstKey is the first key of every Fake in this process, made when it is first needed: to make one takes longer than most tests.
+var firstKey = sync.OnceValue(newKey)
+
+func newKey() *rsa.PrivateKey {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		panic(err) // the machine has no randomness
+	}
+	return key
+}
+
+// signer returns the key that signs.
 func (f *Fake) signer() signingKey {
 	if len(f.keys) == 0 {
-		f.rotate()
+		f.keys = []signingKey{{strings.ReplaceAll(newID(), "-", ""), firstKey()}}
 	}
 	return f.keys[len(f.keys)-1]
 }

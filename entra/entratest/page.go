@@ -82,6 +82,8 @@ func (f *Fake) page(lead func(*visit) *outcome) http.HandlerFunc {
 			out = lead(v)
 		}
 		w.Header().Set("Cache-Control", "no-store, no-cache")
+		w.Header().Set("X-Frame-Options", "DENY")
+		w.Header().Set("Referrer-Policy", "strict-origin-when-cross-origin")
 		if out.page == "" {
 			f.leadBack(w, shown, v, out.redirect)
 			return
@@ -95,24 +97,21 @@ func (f *Fake) page(lead func(*visit) *outcome) http.HandlerFunc {
 // enter finds the tenant and the application of a visit, or the page that says what is wrong with them.
 func (f *Fake) enter(v *visit) *outcome {
 	if v.tenant = f.tenant(v.name); v.tenant == nil && !anyTenant(v.name) {
-		e := noTenant(v.name)
-		return f.trouble(v, e.number, "%s", e.text)
+		return f.trouble(v, noTenant(v.name))
 	}
 	if v.app = f.apps[v.form.Get("client_id")]; v.app == nil {
-		e := noApp(v.form.Get("client_id"), directory(v.tenant, v.name))
-		return f.trouble(v, e.number, "%s", e.text)
+		return f.trouble(v, noApp(v.form.Get("client_id"), directory(v.tenant, v.name)))
 	}
 	if !slices.Contains(v.app.RedirectURIs, v.form.Get("redirect_uri")) {
-		return f.trouble(v, 50011, "The redirect URI '%s' specified in the request does not match the redirect URIs configured for the application '%s'. Make sure the redirect URI sent "+
-			"in the request matches one added to your application in the Azure portal.", v.form.Get("redirect_uri"), v.app.ID)
+		return f.trouble(v, refusal(http.StatusBadRequest, "", 50011, "The redirect URI '%s' specified in the request does not match the redirect URIs configured for the application '%s'. Make sure the redirect URI sent "+
+			"in the request matches one added to your application in the Azure portal.", v.form.Get("redirect_uri"), v.app.ID))
 	}
 	return nil
 }
 
 // trouble is the page that ends a visit.
-func (f *Fake) trouble(v *visit, number int, format string, args ...any) *outcome {
-	e := f.describe(refusal(http.StatusBadRequest, "", number, format, args...))
-	return &outcome{page: "trouble", status: http.StatusBadRequest, data: consentPage{Hidden: v.hidden(), Description: e.Description}}
+func (f *Fake) trouble(v *visit, e *stsError) *outcome {
+	return &outcome{page: "trouble", status: http.StatusBadRequest, data: consentPage{Hidden: v.hidden(), Description: f.describe(e).Description}}
 }
 
 // leadBack brings the answer to the application, as response_mode says.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -59,7 +60,15 @@ func (c *call) expanded(object map[string]any, p *person) map[string]any {
 }
 
 // me is the account that signed in.
-func (f *Fake) me(c *call) *graphError { return f.one(c, c.user) }
+func (f *Fake) me(c *call) *graphError {
+	switch {
+	case c.user == "":
+		return &graphError{http.StatusBadRequest, "BadRequest", "/me request is only valid with delegated authentication flow."}
+	case !slices.Contains(c.scopes, "User.Read"):
+		return &graphError{http.StatusForbidden, "Authorization_RequestDenied", "Insufficient privileges to complete the operation."}
+	}
+	return f.one(c, c.user)
+}
 
 // getUser is users/{id}.
 func (f *Fake) getUser(c *call) *graphError { return f.one(c, c.PathValue("id")) }

@@ -2,6 +2,7 @@ package entratest
 
 import (
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"strings"
 )
@@ -22,12 +23,14 @@ var (
 	mailboxes   = []string{"Reception", "Accueil", "Scanner", "Invoices", "Bewerbungen"}
 )
 
-// Populate adds n accounts as a real tenant has them, the same for the same seed: names in several scripts, of every hundred about three guests, two shared mailboxes,
+// Populate adds n accounts as a real tenant has them, the same for the same seed and name of tenant: names in several scripts, of every hundred about three guests, two shared mailboxes,
 // three without a mail address, four disabled, and a manager for nearly everybody. It returns them in the order they were added.
 func (t *Tenant) Populate(n int, seed uint64) []User {
 	t.fake.mu.Lock()
 	defer t.fake.mu.Unlock()
-	p := &populace{r: rand.New(rand.NewPCG(seed, 1)), domain: t.domains[0].Name, taken: map[string]int{}}
+	sum := fnv.New64a() // so that no two tenants have the same people
+	sum.Write([]byte(t.Name))
+	p := &populace{r: rand.New(rand.NewPCG(seed, sum.Sum64())), domain: t.domains[0].Name, taken: map[string]int{}}
 	for _, d := range t.domains {
 		if d.Initial {
 			p.initial = d.Name

@@ -11,7 +11,7 @@ import (
 type stsError struct {
 	status int    // of the token endpoint's reply
 	code   string // OAuth's: invalid_grant
-	number int
+	number int    // 0: it has none, and the text goes alone
 	text   string
 }
 
@@ -36,6 +36,9 @@ func (f *Fake) describe(e *stsError) described {
 		URI: fmt.Sprintf("%s/error?code=%d", f.Authority, e.number)}
 	if d.Error == "" {
 		d.Error = "temporarily_unavailable"
+	}
+	if d.Description = e.text; e.number == 0 {
+		return d
 	}
 	d.Description = fmt.Sprintf("AADSTS%d: %s\r\nTrace ID: %s\r\nCorrelation ID: %s\r\nTimestamp: %s", e.number, e.text, d.TraceID, d.CorrelationID, d.Timestamp)
 	return d
