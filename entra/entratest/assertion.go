@@ -42,7 +42,8 @@ func (f *Fake) checkSecret(app *App, given string) *stsError {
 		}
 		return nil
 	}
-	return notClient(7000215, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '%s'.", app.ID)
+	return notClient(7000215, "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, "+
+		"for a secret added to app '%s'.", app.ID)
 }
 
 // checkAssertion checks a client's assertion as certificate-credentials asks for it, and takes each only once, which Microsoft does not say it does.
@@ -53,8 +54,8 @@ func (f *Fake) checkAssertion(app *App, tenant, assertion string) *stsError {
 	}
 	certificate, thumbprint := app.certificate(t.header)
 	badKey := func(reason string) *stsError {
-		return notClient(700027, "The certificate with identifier used to sign the client assertion is not registered on application. [Reason - %s, Thumbprint of key used by client: '%s', "+
-			"Please visit the Azure Portal, Graph Explorer or directly use MS Graph to see configured keys for app Id '%s'.]", reason, thumbprint, app.ID)
+		return notClient(700027, "The certificate with identifier used to sign the client assertion is not registered on application. [Reason - %s, "+
+			"Thumbprint of key used by client: '%s', Please visit the Azure Portal, Graph Explorer or directly use MS Graph to see configured keys for app Id '%s'.]", reason, thumbprint, app.ID)
 	}
 	switch {
 	case thumbprint == "":

@@ -51,7 +51,8 @@ func (f *Fake) batch(routes http.Handler) func(*call) *graphError {
 func (f *Fake) step(routes http.Handler, c *call, step batchRequest) batchResponse {
 	r, err := http.NewRequestWithContext(c.Context(), step.Method, f.Graph+"/v1.0/"+strings.TrimPrefix(step.URL, "/"), nil)
 	if err != nil || step.Method != http.MethodGet {
-		return batchResponse{ID: step.ID, Status: http.StatusMethodNotAllowed, Body: json.RawMessage(`{"error":{"code":"Request_BadRequest","message":"Specified HTTP method is not allowed for the request target."}}`)}
+		return batchResponse{ID: step.ID, Status: http.StatusMethodNotAllowed,
+			Body: json.RawMessage(`{"error":{"code":"Request_BadRequest","message":"Specified HTTP method is not allowed for the request target."}}`)}
 	}
 	for name, value := range step.Headers {
 		r.Header.Set(name, value)

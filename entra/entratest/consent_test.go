@@ -24,7 +24,8 @@ func TestAdminConsent_GrantsWhatTheApplicationAsksFor(t *testing.T) {
 	r, err := w.Walk(t.Context(), w.consentURL(w.acme.ID, nil), entratest.Walk{Account: w.ann})
 	must(t, err)
 	got := r.URL.Query()
-	if got.Get("admin_consent") != "True" || got.Get("tenant") != w.acme.ID || got.Get("state") != "st&te" || got.Has("error") || !strings.Contains(got.Get("scope"), "/User.Read.All") {
+	if got.Get("admin_consent") != "True" || got.Get("tenant") != w.acme.ID || got.Get("state") != "st&te" || got.Has("error") ||
+		!strings.Contains(got.Get("scope"), "/User.Read.All") {
 		t.Errorf("got %v", got)
 	}
 	w.bearer = w.appToken(t)

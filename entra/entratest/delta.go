@@ -275,7 +275,7 @@ func fields(names string, given bool) (places []int, manager bool, unknown strin
 	}
 	for _, name := range strings.Split(names, ",") {
 		name = strings.TrimSpace(name)
-		i := slices.IndexFunc(properties, func(p property) bool { return strings.EqualFold(p.name, name) })
+		i := slices.IndexFunc(properties[:], func(p property) bool { return strings.EqualFold(p.name, name) })
 		switch {
 		case strings.EqualFold(name, "manager"):
 			manager = true

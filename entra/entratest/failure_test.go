@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -133,4 +135,40 @@ func TestNew_ListensWhereItIsTold(t *testing.T) {
 	resp, err := f.Client().Get(f.Authority + "/organizations/v2.0/.well-known/openid-configuration")
 	must(t, err)
 	resp.Body.Close()
+}
+
+func TestFake_MayBeChangedWhileItAnswers(t *testing.T) {
+	w := start(t)
+	people := w.acme.Populate(2000, 1)
+	var changes sync.WaitGroup
+	changes.Go(func() {
+		for i, u := range people {
+			w.acme.Update(u.ID, func(u *entratest.User) { u.JobTitle = "Boss" })
+			if i%100 == 0 {
+				w.acme.SoftDelete(u.ID)
+				w.SetHabits(entratest.Habits{PageSize: 10 + i, Repeat: 2})
+			}
+		}
+	})
+	_, _, link := w.round(t, selection)
+	changes.Wait()
+	items, _, _ := w.round(t, link)
+	for range items {
+		w.Requests()
+	}
+}
+
+func TestConfig_ResourceIsWhatTheCloudSays(t *testing.T) {
+	w := start(t)
+	china := entratest.StartWith(t, entratest.Config{Resource: "https://microsoftgraph.chinacloudapi.cn"})
+	w.Fake, w.client = china, china.Client()
+	w.acme = china.Tenant("Acme", "acme.com")
+	w.app = china.Register(w.app)
+	w.acme.Consent(w.app)
+	if _, reply := w.redeem(t, w.acme.ID, w.clientCredentials()); code(reply) != 500011 {
+		t.Errorf("the Graph of another cloud: %v", reply)
+	}
+	if status, reply := w.redeem(t, w.acme.ID, replaced(w.clientCredentials(), url.Values{"scope": {"https://microsoftgraph.chinacloudapi.cn/.default"}})); status != http.StatusOK {
+		t.Errorf("its own: %d %v", status, reply)
+	}
 }

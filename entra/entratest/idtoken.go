@@ -90,10 +90,20 @@ func (f *Fake) spoil(body claims, now time.Time) {
 	case NoTenantID:
 		delete(body, "tid")
 	case OtherTenantID:
-		body["tid"] = newID()
+		body["tid"] = f.otherTenant(body.text("tid"))
 	case OtherTenantIssuer:
-		body["iss"] = f.issuer(newID())
+		body["iss"] = f.issuer(f.otherTenant(body.text("tid")))
 	}
+}
+
+// otherTenant returns the id of another tenant, made up if there is only one.
+func (f *Fake) otherTenant(id string) string {
+	for _, t := range f.tenants {
+		if t.ID != id {
+			return t.ID
+		}
+	}
+	return newID()
 }
 
 // issuer is the issuer of a tenant's tokens.

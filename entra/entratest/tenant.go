@@ -47,21 +47,24 @@ type principal struct {
 	scopes map[string]map[string]bool // delegated permissions by the user's id; "" is everybody
 }
 
-// Tenant makes a tenant. The first domain is its default one; NAME.onmicrosoft.com is added.
+// Tenant makes a tenant. The first domain is its default one; NAME.onmicrosoft.com is added, of the letters a to z and the digits of its name.
 func (f *Fake) Tenant(name string, domains ...string) *Tenant {
 	t := &Tenant{ID: newID(), Name: name, fake: f, byID: map[string]*person{}, principals: map[string]*principal{}, seq: 1}
 	for i, domain := range domains {
 		t.domains = append(t.domains, Domain{Name: domain, Default: i == 0})
 	}
-	initial := strings.ToLower(strings.Join(strings.FieldsFunc(name, func(r rune) bool { return r > 'z' || !strings.ContainsRune(letters, r) }), ""))
+	initial := strings.Map(func(r rune) rune {
+		if r < '0' || r > '9' && r < 'a' || r > 'z' {
+			return -1
+		}
+		return r
+	}, strings.ToLower(name))
 	t.domains = append(t.domains, Domain{Name: initial + ".onmicrosoft.com", Initial: true, Default: len(domains) == 0})
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.tenants = append(f.tenants, t)
 	return t
 }
-
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 // AddDomain adds a domain, or replaces the one of that name.
 func (t *Tenant) AddDomain(d Domain) {

@@ -31,7 +31,7 @@ type property struct {
 }
 
 // properties are all but id and manager.
-var properties = []property{
+var properties = [...]property{
 	{"businessPhones", true, func(u *User) any { return append([]string{}, u.BusinessPhones...) }},
 	{"displayName", true, func(u *User) any { return text(u.DisplayName) }},
 	{"givenName", true, func(u *User) any { return text(u.GivenName) }},
@@ -51,9 +51,6 @@ var properties = []property{
 	{"employeeType", false, func(u *User) any { return text(u.EmployeeType) }},
 	{"userType", false, func(u *User) any { return text(u.UserType) }},
 }
-
-// propertyCount is the length of properties; TestUser_EveryPropertyHasItsPlace holds it.
-const propertyCount = 18
 
 func text(s string) any {
 	if s == "" {
@@ -75,10 +72,10 @@ const (
 type person struct {
 	User
 	presence   presence
-	moved      uint64                // when it was added, removed or restored
-	changed    [propertyCount]uint64 // 0: never set
-	managed    uint64                // when the manager changed
-	forerunner string                // the manager before
+	moved      uint64                  // when it was added, removed or restored
+	changed    [len(properties)]uint64 // 0: never set
+	managed    uint64                  // when the manager changed
+	forerunner string                  // the manager before
 }
 
 // Add adds an account, and returns it with what was filled in: the id, the user principal name, the display name.
