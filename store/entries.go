@@ -25,8 +25,8 @@ const (
 	lookupBatch     = 200 // keys of one SELECT
 
 	// The same on PostgreSQL, to which each statement is a way.
-	entryMany  = 200
-	rowsMany   = 2000
+	entryMany  = 2000
+	rowsMany   = 5000
 	lookupMany = 2000
 )
 
