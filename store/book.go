@@ -121,9 +121,8 @@ func (b *Book) HandMade() ([]foyer.EntryID, error) {
 // EntryOfID returns the entry that a source knows by each of the ids, where it knows one (R2).
 func (b *Book) EntryOfID(source foyer.SourceID, ids []string, yield func(id string, entry foyer.EntryID)) error {
 	for batch := range slices.Chunk(ids, b.t.dialect.size(lookupBatch, lookupMany)) {
-		among, list := anyOf(b.t.dialect, "external_id", batch)
-		query := `SELECT external_id, entry FROM external_id WHERE org = ? AND source = ? AND ` + among
-		err := b.t.each(query, append([]any{b.Org.ID, source}, list...), func(rows *sql.Rows) error {
+		query, args := lookUp(b.t.dialect, "external_id, entry", "external_id", "org = ? AND source = ?", []any{b.Org.ID, source}, "external_id", batch)
+		err := b.t.each(query, args, func(rows *sql.Rows) error {
 			var id string
 			var entry foyer.EntryID
 			err := rows.Scan(&id, &entry)

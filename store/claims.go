@@ -201,8 +201,9 @@ func (r *chunkReader) seek(entry foyer.EntryID) (storedChunk, error) {
 			return chunk, nil
 		}
 	}
-	const q = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2
-		AND first >= (SELECT COALESCE(MAX(first), 0) FROM claim_chunk WHERE org = $1 AND source = $2 AND first <= $3) ORDER BY first LIMIT $4`
+	// Under row-level security PostgreSQL looks for no MAX at the end of an index, and for no COALESCE in one.
+	const q = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2 AND first >= (SELECT COALESCE(
+		(SELECT first FROM claim_chunk WHERE org = $1 AND source = $2 AND first <= $3 ORDER BY first DESC LIMIT 1), 0)) ORDER BY first LIMIT $4`
 	many := r.t.dialect.size(1, chunksMany)
 	r.ahead = r.ahead[:0]
 	err := r.t.each(q, []any{r.org, r.source, entry, many + 1}, func(rows *sql.Rows) error {

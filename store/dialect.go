@@ -35,8 +35,9 @@ func (d dialect) begin(t *txn, about scope) error {
 	}
 	org := strings.ReplaceAll(string(about.org), "'", "''")
 	say := fmt.Sprintf("SET LOCAL foyer.org = '%s'; SET LOCAL lock_timeout = %d; ", org, busyTimeout.Milliseconds())
-	// Every statement finds its rows by a key. For some thousand of them the planner would rather read all organizations' rows.
-	say += "SET LOCAL enable_seqscan = off; SET LOCAL jit = off;"
+	// Every statement finds its rows by a key, in the key's order. For some thousand of them the planner would rather read all organizations' rows; and right after a first load, of
+	// which it knows nothing yet, all rows of the organization, and sort them.
+	say += "SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL jit = off;"
 	// Whatever the database or the role is set to: a sync may take its time, but a node that was cut off holds nothing for long.
 	say += " SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '30min';"
 	say += " SET LOCAL tcp_keepalives_idle = 15; SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 4;"
@@ -100,26 +101,26 @@ func (d dialect) rows(texts *rowTexts, args []any, columns int) (text string, pa
 	return "VALUES " + values(len(args)/columns, columns), args
 }
 
-// anyOf returns the text of a condition that a column is one of a list's values, and the parameters for it.
-func anyOf[T ~string | ~int64](d dialect, column string, list []T) (text string, params []any) {
-	if d == postgresDialect {
-		rows := make([]any, len(list))
-		for i, v := range list {
-			rows[i] = plain(v)
-		}
-		return column + " = ANY(?)", []any{columnOf(rows, 0, 1)}
+// lookUp returns a SELECT of a table's rows of which a column, the last of a key, is one of a list's values, and the parameters for it. where and its args say what the columns before
+// it are. PostgreSQL is made to look each value up by itself: else how it goes about it depends on what it knows of the table.
+func lookUp[T ~string | ~int64](d dialect, columns, table, where string, args []any, column string, list []T) (query string, params []any) {
+	wanted := make([]any, len(list))
+	for i, v := range list {
+		wanted[i] = v
 	}
-	for _, v := range list {
-		params = append(params, v)
+	if d != postgresDialect {
+		return "SELECT " + columns + " FROM " + table + " WHERE " + where + " AND " + column + " IN " + values(1, len(list)), append(args, wanted...)
 	}
-	return column + " IN " + values(1, len(list)), params
+	text, params := unnest(wanted, 1)
+	return "SELECT " + columns + " FROM (" + text + ") AS list (wanted) CROSS JOIN LATERAL (SELECT " + columns + " FROM " + table + " WHERE " + where +
+		" AND " + column + " = list.wanted OFFSET 0) AS found", append(params, args...)
 }
 
-// unnest returns rows as a SELECT of one array for each column, which PostgreSQL reads faster than as many parameters. What is the same in all rows, as most of what one file brought is,
-// is said once.
+// unnest returns rows as a SELECT of one array for each column, which PostgreSQL reads faster than as many parameters, and faster as results than FROM them. What is the same in all
+// rows, as most of what one file brought is, is said once.
 func unnest(args []any, columns int) (text string, params []any) {
-	var list, arrays, names []string
-	var few []any
+	var list []string
+	many := false
 	for c := range columns {
 		cast := "bigint"
 		switch plain(args[c]).(type) {
@@ -132,17 +133,14 @@ func unnest(args []any, columns int) (text string, params []any) {
 			list, params = append(list, "?::"+cast), append(params, args[c])
 			continue
 		}
-		name := fmt.Sprint("c", c)
-		list, names = append(list, name), append(names, name)
-		arrays, few = append(arrays, "?::"+cast+"[]"), append(few, columnOf(args, c, columns))
+		many = true
+		list, params = append(list, "unnest(?::"+cast+"[])"), append(params, columnOf(args, c, columns))
 	}
 	text = "SELECT " + strings.Join(list, ", ")
-	if len(names) > 0 {
-		text += " FROM unnest(" + strings.Join(arrays, ", ") + ") AS u(" + strings.Join(names, ", ") + ")"
-	} else if len(args) > columns {
+	if !many && len(args) > columns {
 		text += fmt.Sprintf(" FROM generate_series(1, %d)", len(args)/columns)
 	}
-	return text, append(params, few...)
+	return text, params
 }
 
 // same tells whether a column says the same in all rows. Bytes are taken to differ.
@@ -158,33 +156,10 @@ func same(args []any, column, columns int) bool {
 	return true
 }
 
-// columnOf returns the values of a column as a slice of their type.
-func columnOf(args []any, column, columns int) any {
-	switch plain(args[column]).(type) {
-	case string:
-		return collect[string](args, column, columns)
-	case []byte:
-		return collect[[]byte](args, column, columns)
-	}
-	return collect[int64](args, column, columns)
-}
-
-func collect[T any](args []any, column, columns int) []T {
-	list := make([]T, 0, len(args)/columns)
-	for i := column; i < len(args); i += columns {
-		v, ok := args[i].(T)
-		if !ok {
-			v = plain(args[i]).(T)
-		}
-		list = append(list, v)
-	}
-	return list
-}
-
 // plain returns a parameter as one of the types that a database has: text, integer, bytes.
 func plain(v any) any {
 	switch v.(type) {
-	case string, int64, []byte, []string, []int64, [][]byte:
+	case string, int64, []byte, packedArray:
 		return v
 	case time.Time:
 		panic("times are stored as milliseconds")

@@ -25,8 +25,8 @@ const (
 	lookupBatch     = 200 // keys of one SELECT
 
 	// The same on PostgreSQL, to which each statement is a way.
-	entryMany  = 200
-	rowsMany   = 2000
+	entryMany  = 2000
+	rowsMany   = 5000
 	lookupMany = 2000
 )
 
@@ -120,8 +120,8 @@ func readEntries(t *txn, org foyer.OrgID, ids []foyer.EntryID, yield func(*foyer
 		query := `SELECT ` + allColumns + ` FROM entry WHERE org = $1 AND id BETWEEN $2 AND $3 ORDER BY id`
 		args := []any{org, low, high}
 		if int(high-low) >= 2*len(batch) {
-			among, list := anyOf(t.dialect, "id", batch)
-			query, args = `SELECT `+allColumns+` FROM entry WHERE org = ? AND `+among+` ORDER BY id`, append(args[:1], list...)
+			query, args = lookUp(t.dialect, allColumns, "entry", "org = ?", args[:1], "id", batch)
+			query += ` ORDER BY id`
 		}
 		// The result is read to its end before any of it is used: yield may need the connection.
 		var found []*foyer.Entry
@@ -150,8 +150,8 @@ func readEntries(t *txn, org foyer.OrgID, ids []foyer.EntryID, yield func(*foyer
 // readAddresses calls yield for each of the keys that means an entry.
 func readAddresses(t *txn, org foyer.OrgID, keys []string, yield func(key string, a foyer.Address)) error {
 	for batch := range slices.Chunk(keys, t.dialect.size(lookupBatch, lookupMany)) {
-		among, list := anyOf(t.dialect, "email", batch)
-		err := t.each(`SELECT email, entry, alias FROM address WHERE org = ? AND `+among, append([]any{org}, list...), func(rows *sql.Rows) error {
+		query, args := lookUp(t.dialect, "email, entry, alias", "address", "org = ?", []any{org}, "email", batch)
+		err := t.each(query, args, func(rows *sql.Rows) error {
 			var key string
 			var a foyer.Address
 			if err := rows.Scan(&key, &a.Entry, &a.Alias); err != nil {
@@ -174,12 +174,12 @@ type entryEncoder struct {
 	texts   rowTexts
 	news    []any // of newColumns
 	changed []any // of allColumns
-	removed []foyer.EntryID
+	removed []any // ids, ascending
 }
 
 // remove removes an entry.
 func (w *entryEncoder) remove(id foyer.EntryID, out *batch) {
-	if w.removed = append(w.removed, id); len(w.removed) == w.dialect.size(lookupBatch, lookupMany) {
+	if w.removed = append(w.removed, int64(id)); len(w.removed) == w.dialect.size(lookupBatch, lookupMany) {
 		w.flush(out)
 	}
 }
@@ -212,8 +212,10 @@ func (w *entryEncoder) flush(out *batch) {
 		out.statements = append(out.statements, statement{upsertEntries + text + onEntryConflict, args})
 	}
 	if len(w.removed) > 0 {
-		among, list := anyOf(w.dialect, "id", w.removed)
-		out.statements = append(out.statements, statement{`DELETE FROM entry WHERE org = ? AND ` + among, append([]any{w.org}, list...)})
+		// They ascend: between the first and the last of each batch there are no more rows than PostgreSQL may read, whatever it knows of the table.
+		text, list := w.dialect.rows(nil, w.removed, 1)
+		args := append([]any{string(w.org), w.removed[0], w.removed[len(w.removed)-1]}, list...)
+		out.statements = append(out.statements, statement{`DELETE FROM entry WHERE org = ? AND id BETWEEN ? AND ? AND id IN (` + text + `)`, args})
 	}
 	w.news, w.changed, w.removed = nil, nil, nil
 }

@@ -80,7 +80,7 @@ func (s *Store) connectPostgres(database string) error {
 	}
 	s.dialect = postgresDialect
 	for pool, size := range map[**sql.DB]int{&s.write: postgresWriters, &s.read: postgresReaders, &s.ident: postgresIdentities} {
-		*pool = stdlib.OpenDB(*config)
+		*pool = stdlib.OpenDB(*config, stdlib.OptionAfterConnect(takePackedArrays))
 		(*pool).SetMaxOpenConns(size)
 		(*pool).SetMaxIdleConns(size)
 		(*pool).SetConnMaxLifetime(postgresConnLife)

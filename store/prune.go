@@ -31,7 +31,7 @@ func (s *Store) prune(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 	old := foyer.RunID(0)
 	var waste bool
 	err := s.snapshot(ctx, org, "look for what is old", func(t *txn) error {
-		const last = `SELECT COALESCE(MAX(id), 0) FROM run WHERE org = $1 AND finished_at < $2 AND id >= (SELECT MIN(run) FROM change_chunk WHERE org = $1)`
+		const last = `SELECT COALESCE(MAX(id), 0) FROM run WHERE org = $1 AND finished_at < $2 AND id >= (SELECT run FROM change_chunk WHERE org = $1 ORDER BY run LIMIT 1)`
 		if err := t.get(last, []any{org, millis(now.Add(-keep))}, &old); err != nil {
 			return err
 		}

@@ -14,7 +14,7 @@ const runColumns = `id, kind, source, actor, address, status, started_at, finish
 
 // nextRun returns the number of the next run. The transaction must hold the organization's book.
 func nextRun(t *txn, org foyer.OrgID) (id foyer.RunID, err error) {
-	err = t.get(`SELECT COALESCE(MAX(id), 0) + 1 FROM run WHERE org = $1`, []any{org}, &id)
+	err = t.get(`SELECT COALESCE((SELECT id FROM run WHERE org = $1 ORDER BY id DESC LIMIT 1), 0) + 1`, []any{org}, &id)
 	return id, err
 }
 
