@@ -57,15 +57,16 @@ type Right uint8
 
 // The rights.
 const (
-	ReadBook   Right = iota // read entries, runs, sources, sites of an organization
-	SyncBook                // deliver what a source says
-	EditBook                // change entries by hand
-	DecideRuns              // approve, reject and undo runs, end sources
-	Administer              // make sites, sources and keys of an organization
-	Operate                 // make and list organizations
+	ReadBook         Right = iota // read entries, runs, sources, sites of an organization
+	SyncBook                      // deliver what a source says
+	EditBook                      // change entries by hand
+	DecideRuns                    // approve, reject and undo runs, end sources
+	Administer                    // make sites, sources and keys of an organization
+	Operate                       // make and list organizations
+	ConnectDirectory              // connect a tenant, and say what is read of it
 )
 
-var rightNames = [...]string{"read the address book", "sync", "edit entries", "decide on runs", "administer the organization", "operate the installation"}
+var rightNames = [...]string{"read the address book", "sync", "edit entries", "decide on runs", "administer the organization", "operate the installation", "connect a directory"}
 
 // Caller says who acts, for which organization, and from where. Every method of the store takes one and checks it beside the data.
 // The zero Caller may do nothing.
@@ -99,6 +100,7 @@ const (
 	Viewer                    // reads the book and its runs
 	SiteAdministrator         // and edits the entries of own sites by hand
 	AccountAdministrator      // and edits all, decides on runs, and administers the organization
+	Connector                 // came by a link, and connects a tenant; nothing else
 )
 
 // rights returns what a role may do.
@@ -109,7 +111,9 @@ func (r Role) rights() []Right {
 	case SiteAdministrator:
 		return []Right{ReadBook, EditBook}
 	case AccountAdministrator:
-		return []Right{ReadBook, EditBook, SyncBook, DecideRuns, Administer}
+		return []Right{ReadBook, EditBook, SyncBook, DecideRuns, Administer, ConnectDirectory}
+	case Connector:
+		return []Right{SyncBook, ConnectDirectory}
 	}
 	return nil
 }

@@ -70,12 +70,16 @@ func (s *Store) Reseal(ctx context.Context, caller foyer.Caller) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	app, err := s.resealEntraApp(ctx, numbers[len(numbers)-1])
+	if err != nil {
+		return 0, err
+	}
 	for _, p := range parts {
 		if err := s.beside(ctx, p.org, "seal anew", func(t *txn) error { return s.reseal(t, p) }); err != nil {
 			return 0, err
 		}
 	}
-	return len(parts), s.checkAtRest(ctx)
+	return len(parts) + app, s.checkAtRest(ctx)
 }
 
 func (s *Store) reseal(t *txn, p sealedPart) error {
@@ -114,8 +118,12 @@ func (s *Store) DropAtRest(ctx context.Context, caller foyer.Caller) (dropped []
 	if err != nil {
 		return nil, err
 	}
-	if len(left) > 0 {
-		return nil, foyer.Errorf(foyer.Conflict, "%d parts of held runs are sealed under an older key still; run: foyer vault rotate", len(left))
+	under, err := s.entraAppUnder(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if len(left) > 0 || under != 0 && under != newest {
+		return nil, foyer.Errorf(foyer.Conflict, "%d parts of held runs, or the application at Microsoft, are sealed under an older key still; run: foyer vault rotate", len(left))
 	}
 	for _, n := range numbers[:len(numbers)-1] {
 		if err := s.vault.DropAtRest(n); err != nil {

@@ -100,7 +100,7 @@ func Copy(ctx context.Context, caller foyer.Caller, from, to *Store, done func(C
 // copyTables returns the tables with rows of organizations.
 func (s *Store) copyTables(ctx context.Context) (tables []*copyTable, err error) {
 	names, err := customerTables(ctx, s.read)
-	for _, name := range append([]string{"org"}, names...) {
+	for _, name := range append([]string{"org", "entra_tenant"}, names...) {
 		if err != nil {
 			return nil, err
 		}

@@ -149,7 +149,7 @@ func (s *Store) grant(ctx context.Context, role string) (made bool, err error) {
 }
 
 // referenceTables are not about one organization, or are looked up before it is known which: on a database that is spread over several machines each has all of them.
-var referenceTables = []string{"meta", "org"}
+var referenceTables = []string{"entra_tenant", "meta", "org"}
 
 // customerTables returns all other tables. The key of each begins with the organization.
 func customerTables(ctx context.Context, db *sql.DB) (tables []string, err error) {
