@@ -44,8 +44,8 @@ func (s *Store) BindTenant(ctx context.Context, caller foyer.Caller, org foyer.O
 		if err != nil {
 			return err
 		}
-		const q = `INSERT INTO entra_connection (org, source, tenant, tenant_name, domains, state, settings, delta, people, problem, failures, connected_at, checked_at, next_at, version, lease, leased_until)
-			VALUES ($1, $2, $3, $4, $5, $6, '{}', '', 0, '', 0, $7, 0, 0, 1, '', 0)`
+		const q = `INSERT INTO entra_connection (org, source, tenant, tenant_name, domains, state, settings, delta, people, plan, problem, failures, connected_at, checked_at, next_at, version, lease, leased_until)
+			VALUES ($1, $2, $3, $4, $5, $6, '{}', '', 0, '', '', 0, $7, 0, 0, 1, '', 0)`
 		if err := t.exec(q, org, source.ID, tenant.ID, tenant.Name, string(domains), foyer.Consenting, millis(t.now)); err != nil {
 			return err
 		}
@@ -93,12 +93,12 @@ func holdTenant(t *txn, org foyer.OrgID, link foyer.EntraLink, tenant Tenant, so
 	return err
 }
 
-const connectionColumns = `source, tenant, tenant_name, domains, state, settings, people, problem, failures, connected_at, checked_at, next_at, version`
+const connectionColumns = `source, tenant, tenant_name, domains, state, settings, people, plan, problem, failures, connected_at, checked_at, next_at, version`
 
 func scanConnection(rows *sql.Rows) (c foyer.Connection, err error) {
 	var domains, settings []byte
 	var connected, checked, next int64
-	err = rows.Scan(&c.Source, &c.Tenant, &c.TenantName, &domains, &c.State, &settings, &c.People, &c.Problem, &c.Failures, &connected, &checked, &next, &c.Version)
+	err = rows.Scan(&c.Source, &c.Tenant, &c.TenantName, &domains, &c.State, &settings, &c.People, &c.Plan, &c.Problem, &c.Failures, &connected, &checked, &next, &c.Version)
 	if err != nil {
 		return c, err
 	}

@@ -17,7 +17,7 @@ type EntraApp struct {
 	ClientID    string            `json:"client_id"`
 	Authority   string            `json:"authority,omitempty"` // "": Microsoft's global cloud
 	Graph       string            `json:"graph,omitempty"`     // "": Microsoft's global cloud
-	Credentials []EntraCredential `json:"credentials"`         // the newest last; that one is used once it is old enough to be known to Microsoft
+	Credentials []EntraCredential `json:"credentials"`         // the newest last; of those in use that have not ended it is the one that is presented
 }
 
 // EntraCredential is a secret or a certificate of the application. At rest it is sealed.
@@ -28,7 +28,7 @@ type EntraCredential struct {
 	Key         []byte    `json:"key,omitempty"`         // PKCS #8
 	CreatedAt   time.Time `json:"created_at"`
 	ExpiresAt   time.Time `json:"expires_at"`
-	Used        bool      `json:"used,omitempty"` // Microsoft took it once
+	InUse       bool      `json:"in_use"` // it is registered at Microsoft
 }
 
 const (

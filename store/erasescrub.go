@@ -50,6 +50,9 @@ func (e *erasure) scrubEntra() error {
 			return err
 		}
 	}
+	if err := e.t.exec(`UPDATE entra_connection SET plan = '' WHERE org = $1`, e.org); err != nil { // its problems may name them; it is made anew
+		return err
+	}
 	for id := range e.ids {
 		if err := e.t.exec(`DELETE FROM entra_person WHERE org = $1 AND source = $2 AND id = $3`, e.org, id.Source, id.ID); err != nil {
 			return err

@@ -40,6 +40,7 @@ type cli struct {
 	Source  sourceCmd  `cmd:"" help:"Sources: the feeds into an organization's book."`
 	Key     keyCmd     `cmd:"" help:"Keys: the client ids and secrets that the customers' scripts use."`
 	Script  scriptCmd  `cmd:"" help:"Make the PowerShell script with which a customer syncs from Active Directory."`
+	Entra   entraCmd   `cmd:"" help:"Microsoft Entra ID: tenants that are connected by a link, and read."`
 	Entry   entryCmd   `cmd:"" help:"Entries: the people in an address book."`
 	Run     runCmd     `cmd:"" help:"Runs: what each sync did; approve, reject and undo them."`
 	Sync    syncCmd    `cmd:"" help:"Apply a file on this machine as if it had been sent, or try it."`

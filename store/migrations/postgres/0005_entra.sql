@@ -11,6 +11,7 @@ CREATE TABLE entra_connection (
   settings TEXT COLLATE "C" NOT NULL, -- JSON
   delta TEXT COLLATE "C" NOT NULL, -- where the next reading begins; '' with everybody
   people BIGINT NOT NULL,
+  plan TEXT COLLATE "C" NOT NULL, -- JSON: what it would do, before it is confirmed; '' where that is not known
   problem TEXT COLLATE "C" NOT NULL,
   failures BIGINT NOT NULL,
   connected_at BIGINT NOT NULL,

@@ -11,6 +11,7 @@ CREATE TABLE entra_connection (
   settings     TEXT   NOT NULL, -- JSON
   delta        TEXT   NOT NULL, -- where the next reading begins; '' with everybody
   people       BIGINT NOT NULL,
+  plan         TEXT   NOT NULL, -- JSON: what it would do, before it is confirmed; '' where that is not known
   problem      TEXT   NOT NULL,
   failures     BIGINT NOT NULL,
   connected_at BIGINT NOT NULL,

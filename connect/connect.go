@@ -1,0 +1,313 @@
+// Package connect is the life of a connection to a tenant of Microsoft Entra: its administrator follows a link, signs in, agrees, sees what would happen and confirms
+// it; from then on the book follows the directory until somebody ends that.
+//
+// Each step proves something, and nothing is believed that is not proved: the link proves who was invited, the ID token which tenant they come from, the consent that the tenant's
+// administrator agrees, and the confirmation that they have seen what it does. What Microsoft's page sends a browser back with proves nothing by itself: it must
+// name a state that Foyer made for this browser minutes ago, once.
+//
+// Reading (reading.go) keeps, beside the book, what the directory said last. What goes into the book is always all of that, as if it were a file (rows.go): so every rule about
+// files holds for it, and a reading that ends half way does nothing.
+package connect
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"foyer"
+	"foyer/entra"
+	"foyer/store"
+)
+
+// Config says what a Connector works with. Store and Log are needed, PublicURL too where links are followed.
+type Config struct {
+	Store     *store.Store
+	PublicURL string // as browsers reach the server: https://foyer.example.com
+	Key       []byte // from which what a state stands for is derived
+	SpoolDir  string // where a reading waits until it is whole; empty: the system's folder for temporary files
+	Client    *http.Client
+	Sleep     func(context.Context, time.Duration) error // nil: by the clock
+	Log       *slog.Logger
+}
+
+// Connector connects tenants and reads them.
+type Connector struct {
+	Config
+	operator foyer.Caller
+	wake     chan struct{}
+	mu       sync.Mutex
+	app      *entra.App     // as it was set up
+	made     store.EntraApp // from this
+}
+
+// New returns a connector.
+func New(c Config) *Connector {
+	return &Connector{Config: c, operator: foyer.Operator("serve"), wake: make(chan struct{}, 1)}
+}
+
+// Paths of the pages to which Microsoft sends browsers back. They are registered with the application.
+const (
+	SignedInPath = "/connect/entra/signed-in"
+	AgreedPath   = "/connect/entra/agreed"
+)
+
+// RedirectURIs returns the addresses that have to be registered with the application.
+func RedirectURIs(publicURL string) []string {
+	base := strings.TrimSuffix(publicURL, "/")
+	return []string{base + SignedInPath, base + AgreedPath}
+}
+
+// LinkURL returns the address of a link.
+func LinkURL(publicURL, token string) string {
+	return strings.TrimSuffix(publicURL, "/") + "/connect/entra?link=" + url.QueryEscape(token)
+}
+
+// client returns the client of Microsoft's services, made anew where the application was set up anew.
+func (c *Connector) client(ctx context.Context) (*entra.App, error) {
+	kept, err := c.Store.EntraApp(ctx, c.operator)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.app != nil && sameApp(kept, c.made) {
+		return c.app, nil
+	}
+	credential, err := Credential(kept, c.Store.Now())
+	if err != nil {
+		return nil, err
+	}
+	app, err := entra.New(entra.Config{ClientID: kept.ClientID, Authority: kept.Authority, Graph: kept.Graph, Credential: credential, Client: c.Client, Clock: c.Store.Now, Sleep: c.Sleep, Log: c.Log})
+	if err != nil {
+		return nil, err
+	}
+	c.app, c.made = app, kept
+	return app, nil
+}
+
+func sameApp(a, b store.EntraApp) bool {
+	return fmt.Sprint(a) == fmt.Sprint(b)
+}
+
+// Credential returns which credential of the application is presented: of those in use the newest that has not ended.
+func Credential(app store.EntraApp, now time.Time) (c entra.Credential, err error) {
+	for _, kept := range app.Credentials {
+		if !kept.InUse || !kept.ExpiresAt.IsZero() && !kept.ExpiresAt.After(now) {
+			continue
+		}
+		if kept.Secret != "" {
+			c = entra.Credential{Secret: kept.Secret}
+			continue
+		}
+		certificate, err := x509.ParseCertificate(kept.Certificate)
+		if err != nil {
+			return c, err
+		}
+		key, err := parseKey(kept.Key)
+		if err != nil {
+			return c, err
+		}
+		c = entra.Credential{Certificate: certificate, Key: key}
+	}
+	if c.Secret == "" && c.Certificate == nil {
+		err = foyer.Errorf(foyer.Conflict, "the application has no credential that is good today; foyer entra app makes one")
+	}
+	return c, err
+}
+
+// signIn returns the sign-in that a state stands for. What else Microsoft must give back, and what only this server knows, are derived from the state: nothing of it is stored.
+func (c *Connector) signIn(state string) entra.SignIn {
+	derive := func(use string) string {
+		mac := hmac.New(sha256.New, c.Key)
+		mac.Write([]byte(use + " " + state))
+		return base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
+	}
+	return entra.SignIn{State: state, Nonce: derive("nonce"), Verifier: derive("verifier"), RedirectURI: RedirectURIs(c.PublicURL)[0]}
+}
+
+// Landing is what the page of a link says before anything is done.
+type Landing struct {
+	Org     foyer.Org
+	Link    foyer.EntraLink
+	Site    string // its name; "": the whole organization
+	Expires time.Time
+}
+
+// Landing returns what the page of a link says. foyer.NotFound where the link cannot be used.
+func (c *Connector) Landing(ctx context.Context, link string) (*Landing, error) {
+	org, l, err := c.Store.FollowEntraLink(ctx, link)
+	if err != nil {
+		return nil, err
+	}
+	landing := &Landing{Org: org, Link: l, Expires: l.ExpiresAt}
+	sites, err := c.Store.Sites(ctx, c.operator, org.ID)
+	for _, site := range sites {
+		if site.ID == l.Site {
+			landing.Site = site.Name
+		}
+	}
+	return landing, err
+}
+
+// Begin returns the address of Microsoft's sign-in for somebody who follows a link, to which this browser is sent. browser is what it is told apart by.
+func (c *Connector) Begin(ctx context.Context, link, browser string) (address string, err error) {
+	org, l, err := c.Store.FollowEntraLink(ctx, link)
+	if err != nil {
+		return "", err
+	}
+	app, err := c.client(ctx)
+	if err != nil {
+		return "", err
+	}
+	state, err := c.Store.BeginVisit(ctx, store.Visit{Org: org.ID, Step: store.StepSignIn, Link: l.ID}, browser)
+	if err != nil {
+		return "", err
+	}
+	return app.SignInURL(c.signIn(state)), nil
+}
+
+// visitor is the caller that somebody is who came by a link.
+func visitor(v store.Visit, from netip.Addr) foyer.Caller {
+	name := v.Visitor
+	if name == "" {
+		name = fmt.Sprintf("of link-%d", v.Link)
+	}
+	return foyer.PersonCaller(name, v.Org, foyer.Connector, nil, from)
+}
+
+// SignedIn carries on where Microsoft's sign-in sent the browser back to: it finds out the tenant, binds it, and returns a session for this browser, and the address where the
+// tenant's administrator agrees. What is refused is noted in the audit of the organization, and nothing else is written.
+func (c *Connector) SignedIn(ctx context.Context, query url.Values, browser string, from netip.Addr) (session, agree string, err error) {
+	v, err := c.Store.TakeVisit(ctx, query.Get("state"), store.StepSignIn, browser)
+	if err != nil {
+		return "", "", c.refused(ctx, v, from, err)
+	}
+	app, err := c.client(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	code, err := entra.ParseCallback(query)
+	if err != nil {
+		return "", "", c.refused(ctx, v, from, err)
+	}
+	who, err := app.Redeem(ctx, code, c.signIn(query.Get("state")))
+	if err != nil {
+		return "", "", c.refused(ctx, v, from, err)
+	}
+	v.Visitor = who.Username
+	source, err := c.Store.BindTenant(ctx, visitor(v, from), v.Org, v.Link, store.Tenant{ID: who.Tenant, Name: who.TenantName, Domains: who.Domains})
+	if err != nil {
+		return "", "", c.refused(ctx, v, from, err)
+	}
+	v.Source, v.Step = source.ID, store.StepSession
+	if session, err = c.Store.BeginVisit(ctx, v, browser); err != nil {
+		return "", "", err
+	}
+	connection, err := c.connection(ctx, v)
+	if err != nil || connection.State != foyer.Consenting && connection.State != foyer.Disconnected {
+		return session, "", err // it is connected already: its page says how it stands
+	}
+	agree, err = c.consent(ctx, app, v, browser, connection)
+	return session, agree, err
+}
+
+// refused notes in the audit that somebody was refused, and returns err.
+func (c *Connector) refused(ctx context.Context, v store.Visit, from netip.Addr, err error) error {
+	kind := foyer.KindOf(err)
+	if v.Org == "" || kind == foyer.Busy || kind == foyer.Internal {
+		c.Log.Warn("a visit to the pages of a link was refused", "error", err)
+		return err
+	}
+	if noted := c.Store.RefuseVisit(ctx, visitor(v, from), v.Org, v.Link, auditText(err)); noted != nil {
+		c.Log.Error("a refusal could not be noted", "error", noted)
+	}
+	return err
+}
+
+// consent returns the address where the administrator of a tenant agrees.
+func (c *Connector) consent(ctx context.Context, app *entra.App, v store.Visit, browser string, connection foyer.Connection) (string, error) {
+	v.Step = store.StepConsent
+	state, err := c.Store.BeginVisit(ctx, v, browser)
+	if err != nil {
+		return "", err
+	}
+	return app.ConsentURL(connection.Tenant, RedirectURIs(c.PublicURL)[1], state), nil
+}
+
+// Agreed carries on where Microsoft's page for agreeing sent the browser back to. The tenant that it names must be the one that was bound; that it agreed is believed once
+// the application gets a token there that lets it read.
+func (c *Connector) Agreed(ctx context.Context, query url.Values, browser string, from netip.Addr) error {
+	v, err := c.Store.TakeVisit(ctx, query.Get("state"), store.StepConsent, browser)
+	if err != nil {
+		return c.refused(ctx, v, from, err)
+	}
+	tenant, err := entra.ParseConsent(query)
+	if err != nil {
+		return c.refused(ctx, v, from, err)
+	}
+	connection, err := c.connection(ctx, v)
+	if err != nil {
+		return err
+	}
+	if !strings.EqualFold(tenant, connection.Tenant) {
+		return c.refused(ctx, v, from, foyer.Errorf(foyer.Forbidden, "somebody agreed for another tenant than %s, with which the link was signed in: nothing was changed. Agree with an account of %s",
+			connection.TenantName, connection.TenantName))
+	}
+	app, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	if err := app.Tenant(connection.Tenant).Check(ctx); err != nil {
+		return c.refused(ctx, v, from, err)
+	}
+	_, err = c.Store.EditConnection(ctx, visitor(v, from), v.Org, v.Source, "agree", func(n *foyer.Connection) error {
+		if n.State == foyer.Consenting {
+			n.State = foyer.Confirming
+		} else if n.State == foyer.Disconnected {
+			n.State = foyer.Connected // it was confirmed before
+		}
+		n.NextAt, n.Problem, n.Failures = c.Store.Now(), "", 0
+		return nil
+	})
+	c.Wake()
+	return err
+}
+
+func (c *Connector) connection(ctx context.Context, v store.Visit) (foyer.Connection, error) {
+	all, err := c.Store.Connections(ctx, foyer.PersonCaller("", v.Org, foyer.Connector, nil, netip.Addr{}), v.Org)
+	for _, one := range all {
+		if one.Source == v.Source {
+			return one, err
+		}
+	}
+	if err == nil {
+		err = foyer.Errorf(foyer.NotFound, "this connection is not there any more: it was disconnected")
+	}
+	return foyer.Connection{}, err
+}
+
+// auditText is what the audit says of an error: without what its text may quote of a person.
+func auditText(err error) string {
+	if known, ok := asEntra(err); ok && known.Code != "" {
+		return known.Code
+	}
+	return fmt.Sprint(foyer.KindOf(err))
+}
+
+// Wake lets tenants that are due be read now, instead of in some seconds.
+func (c *Connector) Wake() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}

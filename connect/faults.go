@@ -1,0 +1,96 @@
+package connect
+
+import (
+	"crypto"
+	"crypto/x509"
+	"errors"
+	"time"
+
+	"foyer"
+	"foyer/entra"
+	"foyer/store"
+)
+
+func asEntra(err error) (*entra.Error, bool) { return errors.AsType[*entra.Error](err) }
+
+func parseKey(der []byte) (crypto.Signer, error) {
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, err
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("the application's key does not sign")
+	}
+	return signer, nil
+}
+
+// forPeople returns an error of Microsoft's services as one that a page can show.
+func forPeople(err error) error {
+	known, ok := asEntra(err)
+	if !ok {
+		return err
+	}
+	kind := map[entra.Kind]foyer.Kind{
+		entra.Throttled: foyer.Busy, entra.Unavailable: foyer.Busy, entra.Resync: foyer.Busy, entra.Withdrawn: foyer.Forbidden,
+		entra.BadCredential: foyer.Conflict, entra.Denied: foyer.Forbidden, entra.Forged: foyer.Forbidden, entra.Invalid: foyer.Invalid,
+	}[known.Kind]
+	plain := foyer.Errorf(kind, "%s", known.Message).Because(err)
+	plain.RetryAfter = known.RetryAfter
+	return plain
+}
+
+// backOff is how long a connection rests after so many readings in a row that failed: 6, 12, 24 hours, then a day each time.
+func backOff(failures int) time.Duration {
+	switch failures {
+	case 1:
+		return 6 * time.Hour
+	case 2:
+		return 12 * time.Hour
+	}
+	return 24 * time.Hour
+}
+
+// GivenUp is how long a tenant that cannot be read is tried.
+const GivenUp = 28 * 24 * time.Hour
+
+// ended returns how a reading ended that failed. Nobody is disabled by it, whatever it was.
+func (c *Connector) ended(r *store.Reading, err error) store.ReadingEnd {
+	now := c.Store.Now()
+	e := store.ReadingEnd{Failures: r.Connection.Failures, Next: now.Add(time.Minute)}
+	known, ok := asEntra(err)
+	switch {
+	case !ok: // a fault of ours, that may pass
+		e.Problem = "the server had a fault; its log says more. It tries again by itself"
+		return e
+	case known.Kind == entra.Throttled:
+		e.Next, e.Problem = now.Add(max(known.RetryAfter, time.Minute)), known.Message
+		return e
+	case known.Kind == entra.BadCredential:
+		e.Next, e.Problem, e.Alert = now.Add(time.Hour), known.Message, foyer.AlertUnread
+		e.Title, e.Cure = "could not be read: Microsoft does not take Foyer's own credential", "Whoever runs Foyer makes a new one, and registers it: foyer entra app"
+		return e
+	case known.Kind == entra.Withdrawn:
+		e.State, e.Problem, e.Alert = foyer.Disconnected, known.Message, foyer.AlertDisconnected
+		e.Title = "is disconnected: its tenant does not let Foyer read any more"
+		e.Cure = "Nobody was disabled; the book stays as it is. If that was not meant: an administrator of the tenant opens a new link and agrees again (foyer entra link --org " +
+			r.Org.Slug + "). If it was: foyer entra disconnect --org " + r.Org.Slug
+		return e
+	}
+	e.Failures++
+	e.Next, e.Problem, e.Alert = now.Add(backOff(e.Failures)), known.Message, foyer.AlertUnread
+	e.Title = "could not be read"
+	e.Cure = "Nobody was disabled; the book stays as it is. It is tried again by itself, or at once: foyer entra sync --org " + r.Org.Slug
+	e.Forget = known.Kind == entra.Forged || known.Kind == entra.Resync
+	if last := r.Connection.CheckedAt; e.Failures > 2 && now.Sub(laterOf(last, r.Connection.ConnectedAt)) > GivenUp {
+		e.State, e.Alert, e.Title = foyer.Disconnected, foyer.AlertDisconnected, "is given up: it could not be read for 28 days"
+	}
+	return e
+}
+
+func laterOf(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
