@@ -18,6 +18,7 @@ type Connection struct {
 	State       ConnectionState
 	Settings    EntraSettings
 	People      int    // who is known of the tenant, as set
+	Plan        []byte // what it would do, before it is confirmed, as the package connect writes it; empty where that is not known
 	Problem     string // what is wrong and what to do; "": nothing is
 	Failures    int    // how many readings failed one after the other
 	ConnectedAt time.Time

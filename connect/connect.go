@@ -221,17 +221,17 @@ func (c *Connector) SignedIn(ctx context.Context, query url.Values, browser stri
 	return session, agree, err
 }
 
-// refused notes in the audit that somebody was refused, and returns err.
+// refused notes in the audit that somebody was refused, and returns err as a page can show it.
 func (c *Connector) refused(ctx context.Context, v store.Visit, from netip.Addr, err error) error {
-	kind := foyer.KindOf(err)
+	plain := forPeople(err)
+	kind := foyer.KindOf(plain)
 	if v.Org == "" || kind == foyer.Busy || kind == foyer.Internal {
-		c.Log.Warn("a visit to the pages of a link was refused", "error", err)
-		return err
+		return plain
 	}
 	if noted := c.Store.RefuseVisit(ctx, visitor(v, from), v.Org, v.Link, auditText(err)); noted != nil {
 		c.Log.Error("a refusal could not be noted", "error", noted)
 	}
-	return err
+	return plain
 }
 
 // consent returns the address where the administrator of a tenant agrees.

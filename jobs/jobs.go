@@ -65,6 +65,7 @@ func New(c Config) *Runner {
 	r.jobs = []job{
 		{"look for silent sources", func(ctx context.Context) error { return r.Store.WatchSources(ctx, r.caller) }},
 		{"look for keys that end", func(ctx context.Context) error { return r.Store.WatchKeys(ctx, r.caller) }},
+		{"look for the end of the application at Microsoft", func(ctx context.Context) error { return r.Store.WatchEntraApp(ctx, r.caller) }},
 		{"lapse held runs", func(ctx context.Context) error { return r.Store.LapseHeld(ctx, r.caller) }},
 		{"prune the log", hourly(r.Store.Now, func(ctx context.Context) error { return r.Store.Prune(ctx, r.caller, r.Keep) })},
 		{"log the heads of the audit", hourly(r.Store.Now, r.logHeads)},
