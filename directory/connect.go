@@ -26,6 +26,7 @@ type session struct {
 	groups map[string]*membership
 	people map[string]*ldap.Entry // those found, by the keys of their names
 	unseen int                    // members of groups that are gone or hidden
+	holds  []string               // the trees that the server holds; nil until contexts asks
 	result *Result
 }
 

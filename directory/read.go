@@ -142,14 +142,15 @@ func (s *session) checkControl(e *ldap.Entry) error {
 // find returns the entries of all people who belong, disabled or not, each once.
 func (s *session) find() ([]*ldap.Entry, error) {
 	filter, judgedHere := s.Filter, s.Nesting == Members
+	var groups []*membership
 	if len(s.Groups) > 0 && !judgedHere {
+		var err error
+		if groups, err = s.memberships(); err != nil {
+			return nil, err
+		}
 		any := ""
-		for _, dn := range s.Groups {
-			m, err := s.group(dn)
-			if err != nil {
-				return nil, err
-			}
-			any += m.filter
+		for _, m := range groups {
+			any += m.candidates()
 		}
 		filter = "(&" + filter + "(|" + any + "))"
 	}
@@ -183,10 +184,23 @@ func (s *session) find() ([]*ldap.Entry, error) {
 			s.Log.Info("read", "directory", s.Name, "base", base, "entries", len(found)-before)
 		}
 	}
-	if len(s.Groups) == 0 || !judgedHere {
-		return found, nil
+	if len(s.Groups) > 0 && judgedHere {
+		return s.members(found)
 	}
-	return s.members(found)
+	return s.judged(found, groups)
+}
+
+// memberships returns who belongs to each of the groups of the settings.
+func (s *session) memberships() ([]*membership, error) {
+	var groups []*membership
+	for _, dn := range s.Groups {
+		m, err := s.group(dn)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, m)
+	}
+	return groups, nil
 }
 
 // errFound ends a search that has shown what it should.
@@ -209,13 +223,9 @@ func (s *session) emptyBase(base, filter string) error {
 
 // members returns those entries that are members of one of the groups, by what the groups say.
 func (s *session) members(entries []*ldap.Entry) ([]*ldap.Entry, error) {
-	var groups []*membership
-	for _, dn := range s.Groups {
-		m, err := s.group(dn)
-		if err != nil {
-			return nil, err
-		}
-		groups = append(groups, m)
+	groups, err := s.memberships()
+	if err != nil {
+		return nil, err
 	}
 	entries = slices.DeleteFunc(entries, func(e *ldap.Entry) bool {
 		return !slices.ContainsFunc(groups, func(m *membership) bool { return m.has(e) })
@@ -241,6 +251,9 @@ func (s *session) attributes() []string {
 	}
 	if s.Kind == ActiveDirectory {
 		all = append(all, control, "objectClass")
+	}
+	if s.knowsPrimary() {
+		all = append(all, objectSID, primaryID)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -341,7 +354,7 @@ func (s *session) rule(r SiteRule) (func(*ldap.Entry) bool, error) {
 		return m.has, err
 	}
 	names, err := s.namesOf("(&" + s.Filter + m.filter + ")")
-	return func(e *ldap.Entry) bool { return names[keyOf(e.DN)] }, err
+	return func(e *ldap.Entry) bool { return names[keyOf(e.DN)] || m.hasPrimary(e) }, err
 }
 
 // add takes a person into the result, unless they are to be left out.
