@@ -20,14 +20,15 @@ import (
 type session struct {
 	Config
 	Options
-	ctx    context.Context
-	conn   *ldap.Conn
-	url    string
-	groups map[string]*membership
-	people map[string]*ldap.Entry // those found, by the keys of their names
-	unseen int                    // members of groups that are gone or hidden
-	holds  []string               // the trees that the server holds; nil until contexts asks
-	result *Result
+	ctx     context.Context
+	conn    *ldap.Conn
+	url     string
+	groups  map[string]*membership
+	people  map[string]*ldap.Entry // those found, by the keys of their names
+	unseen  int                    // members of groups that are gone or hidden
+	undated int                    // accounts that do not show whether they have expired
+	holds   []string               // the trees that the server holds; nil until contexts asks
+	result  *Result
 }
 
 // connect connects to the first of the directory's servers that answers, and binds. c has its defaults. The session ends with ctx.

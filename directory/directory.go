@@ -106,6 +106,8 @@ type Result struct {
 	WithoutEmail int            // who matches, but has no email; they are not in People
 	WithoutSite  int            // who was left out because no site rule puts them anywhere
 	Disabled     int            // who is in People as disabled
+	LeftOut      int            // disabled accounts that were left out
+	Expired      int            // who is in Disabled or LeftOut for having expired only
 	Ignored      int            // references to other parts of the tree that were passed over
 	Filled       map[string]int // column -> how many people have something in it
 	Warnings     []string       // what was odd, without naming anybody
@@ -115,6 +117,7 @@ type Result struct {
 type Options struct {
 	Password string
 	Log      *slog.Logger     // may be nil
+	Clock    foyer.Clock      // by which accounts expire; time.Now where it is nil
 	Progress func(people int) // called after each page with how many were read so far; may be nil
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -122,6 +123,9 @@ func (ad *fakeAD) put(dn string, attributes map[string][]string) *object {
 			o.set("primaryGroupID", []byte("513"))
 			if o.attrs["useraccountcontrol"] == nil {
 				o.set("userAccountControl", []byte("512"))
+			}
+			if o.attrs["accountexpires"] == nil {
+				o.set("accountExpires", []byte(strconv.Itoa(math.MaxInt64)))
 			}
 		}
 	}

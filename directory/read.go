@@ -42,6 +42,7 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 	}
 	if c.Disabled == LeaveOut {
 		entries = slices.DeleteFunc(entries, func(e *ldap.Entry) bool { return disabled[keyOf(e.DN)] })
+		s.result.LeftOut = found - len(entries)
 	}
 	sites, err := s.sitesOf(entries)
 	if err != nil {
@@ -66,8 +67,8 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 		s.add(p)
 	}
 	if len(s.result.People) == 0 {
-		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d are disabled, %d have no email (%s), %d are at no site; check bases, map and the site rules",
-			found, found-len(entries), s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
+		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d are disabled or have expired, %d have no email (%s), %d are at no site; check bases, map and the site rules",
+			found, s.result.LeftOut, s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
 	}
 	s.result.sort()
 	return s.result, s.findManagers()
@@ -250,7 +251,7 @@ func (s *session) attributes() []string {
 		all = append(all, memberAttributes...)
 	}
 	if s.Kind == ActiveDirectory {
-		all = append(all, control, "objectClass")
+		all = append(all, control, expires, "objectClass")
 	}
 	if s.knowsPrimary() {
 		all = append(all, objectSID, primaryID)
@@ -274,8 +275,17 @@ func (s *session) namesOf(filter string) (map[string]bool, error) {
 	return names, nil
 }
 
-// disabledNames returns who of those found is disabled, by the keys of their names. They are asked for after everybody was read, so that nobody falls between two questions.
+// disabledNames returns who of those found is disabled, or has expired, by the keys of their names.
 func (s *session) disabledNames(entries []*ldap.Entry) (map[string]bool, error) {
+	disabled, err := s.switchedOff(entries)
+	if err != nil {
+		return nil, err
+	}
+	return disabled, s.noteExpired(entries, disabled)
+}
+
+// switchedOff returns who of those found is disabled. They are asked for after everybody was read, so that nobody falls between two questions.
+func (s *session) switchedOff(entries []*ldap.Entry) (map[string]bool, error) {
 	if s.judgesBit() {
 		names := map[string]bool{}
 		for _, e := range entries {

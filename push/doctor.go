@@ -322,7 +322,7 @@ func (d *doctor) directory(ctx context.Context, c directory.Config) *directory.R
 
 // found says whom a directory was found to list, in numbers.
 func found(c directory.Config, r *directory.Result) string {
-	said := fmt.Sprintf("%d to send, %d of them disabled; left out: %d without email", len(r.People), r.Disabled, r.WithoutEmail)
+	said := fmt.Sprintf("%d to send, %d of them disabled; left out: %d without email, %d disabled; %d have expired, which is disabled too", len(r.People), r.Disabled, r.WithoutEmail, r.LeftOut, r.Expired)
 	if c.WithoutSite == directory.LeaveOut {
 		said += fmt.Sprintf(", %d at no site", r.WithoutSite)
 	}
