@@ -84,8 +84,11 @@ func dial(ctx context.Context, address string, config *tls.Config, timeout time.
 	conn, err := secure(within, raw, u.Scheme, config)
 	if !stop() || err != nil {
 		raw.Close()
-		if within.Err() != nil && err == nil {
-			err = within.Err()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if within.Err() != nil {
+			err = fmt.Errorf("no answer within %v; is it a directory that listens there, and does a firewall between let it answer? (timeout)", timeout)
 		}
 		if why := trust.Explain(err); why != "" {
 			err = fmt.Errorf("%w; %s", err, why)
@@ -158,6 +161,10 @@ func explain(err error) error {
 	case ldap.LDAPResultBusy, ldap.LDAPResultUnavailable:
 		why = "the directory is not available now"
 	case ldap.ErrorNetwork:
+		if strings.Contains(failed.Error(), "timed out") {
+			why = "there was no answer in time: the directory is too busy, or something between keeps it from answering; otherwise raise timeout"
+			break
+		}
 		why = "the connection ended before the answer was complete"
 	default:
 		return err

@@ -227,6 +227,9 @@ func (c Config) check() error {
 	if c.PageSize < 1 || c.PageSize > 100_000 {
 		return fmt.Errorf("page_size is %d; it can be 1 to 100000, and servers allow 1000 or less", c.PageSize)
 	}
+	if c.Timeout < 0 || time.Duration(c.Timeout) > time.Hour {
+		return fmt.Errorf(`timeout is %v; it can be up to 1h; "1m" is usual`, time.Duration(c.Timeout))
+	}
 	if c.Disabled == Send && c.DisabledFilter == "" {
 		return fmt.Errorf(`disabled = "send" needs disabled_filter, which says what accounts are disabled: "(nsAccountLock=TRUE)"`)
 	}

@@ -35,6 +35,7 @@ type Server struct {
 	Strict   bool              `toml:"strict"`   // rather be refused than applied in part, or held
 	Attempts int               `toml:"attempts"` // how often at most a request is tried; 8 unless given
 	GiveUp   directory.Timeout `toml:"give_up"`  // how long at most a request is tried; 30m unless given
+	Timeout  directory.Timeout `toml:"timeout"`  // of connecting, and of each answer but that to a file; 1m unless given
 }
 
 // Key is a key of the server's, for the whole organization or for one site.
@@ -150,6 +151,12 @@ func (c *Config) checkServer() error {
 	}
 	if s.GiveUp < 0 || time.Duration(s.GiveUp) > longestTrying {
 		return fmt.Errorf(`[server] give_up is %v; it can be up to "20h": the server knows a file that is sent again for a day`, time.Duration(s.GiveUp))
+	}
+	if s.Timeout == 0 {
+		s.Timeout = directory.Timeout(time.Minute)
+	}
+	if s.Timeout < 0 || time.Duration(s.Timeout) > oneTry {
+		return fmt.Errorf(`[server] timeout is %v; it can be up to %v; "1m" is usual`, time.Duration(s.Timeout), oneTry)
 	}
 	s.CAFile = c.path(s.CAFile)
 	return nil

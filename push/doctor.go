@@ -141,21 +141,20 @@ func (d *doctor) server(ctx context.Context) bool {
 			return false
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.config.Server.URL+"/.well-known/oauth-authorization-server", nil)
+	req, err := http.NewRequest(http.MethodGet, d.config.Server.URL+"/.well-known/oauth-authorization-server", nil)
 	if err != nil {
 		return d.step("TLS", "", err)
 	}
 	req.Header.Set("User-Agent", agent)
-	resp, err := d.client.http.Do(req)
+	got, err := d.client.once(ctx, req, d.client.timeout)
 	if err != nil {
 		return d.step("TLS", "", explainNetwork("look at the server", d.config.Server.URL, err))
 	}
-	defer resp.Body.Close()
-	d.step("TLS", trust.Describe(resp.TLS), nil)
-	if resp.StatusCode != http.StatusOK {
-		return d.step("server", "", failf(Unreachable, "%s answered %d: %s", d.config.Server.URL, resp.StatusCode, problem{foreign: true}.text()))
+	d.step("TLS", trust.Describe(got.tls), nil)
+	if got.status != http.StatusOK {
+		return d.step("server", "", failf(Unreachable, "%s answered %d: %s", d.config.Server.URL, got.status, got.foreign()))
 	}
-	d.clock("clock", "the server", resp.Header.Get("Date"), http.ParseTime)
+	d.clock("clock", "the server", got.header.Get("Date"), http.ParseTime)
 	return true
 }
 
