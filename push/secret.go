@@ -56,9 +56,9 @@ func (c *Config) password(d directory.Config) (string, error) {
 	return c.secret("the password of the directory "+d.Name, d.PasswordFile, cmp.Or(d.PasswordEnv, passwordEnvironment))
 }
 
-// errShared says that others can read a secret.
+// errShared says that others can read a secret, or let themselves do so.
 func errShared(file, who, cure string) error {
-	return fmt.Errorf("%s can be read by %s; run: %s", file, who, cure)
+	return fmt.Errorf("%s is open to %s; run: %s", file, who, cure)
 }
 
 // Environment returns which secrets come from the environment, by the names of the variables; those of directories too where these are read.

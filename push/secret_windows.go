@@ -3,52 +3,99 @@ package push
 import (
 	"fmt"
 	"os"
+	"strings"
 	"unsafe"
 
 	"golang.org/x/sys/windows"
 )
 
-// everybody are those who must not be able to read a secret.
-var everybody = []struct {
-	kind windows.WELL_KNOWN_SID_TYPE
-	name string
-}{
-	{windows.WinWorldSid, "Everyone"}, {windows.WinAuthenticatedUserSid, "Authenticated Users"}, {windows.WinBuiltinUsersSid, "Users"},
-	{windows.WinAccountDomainUsersSid, "Domain Users"}, {windows.WinBuiltinGuestsSid, "Guests"},
-}
-
-// reading are the rights that let somebody read a file.
-const reading = windows.FILE_READ_DATA | windows.GENERIC_READ | windows.GENERIC_ALL
-
-// private refuses a file that everybody on the machine or in the domain can read, by its access control list.
+// private refuses a file that everybody on the machine or in the domain can read, or can give themselves the right to, by its access control list.
 func private(f *os.File) error {
-	descriptor, err := windows.GetNamedSecurityInfo(f.Name(), windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION)
+	owner, list, err := accessOf(f)
 	if err != nil {
-		return fmt.Errorf("read who may read %s: %w", f.Name(), err)
+		return err
 	}
-	list, _, err := descriptor.DACL()
-	if err != nil {
-		return fmt.Errorf("read who may read %s: %w", f.Name(), err)
-	}
-	// Local System and the Administrators by number: their names differ between languages.
-	cure := fmt.Sprintf(`icacls "%s" /inheritance:r /grant:r *S-1-5-18:R *S-1-5-32-544:F`, f.Name())
-	if list == nil {
-		return errShared(f.Name(), "everybody", cure)
-	}
-	for i := range list.AceCount {
-		var entry *windows.ACCESS_ALLOWED_ACE
-		if err := windows.GetAce(list, uint32(i), &entry); err != nil {
-			return fmt.Errorf("read who may read %s: %w", f.Name(), err)
-		}
-		if entry.Header.AceType != windows.ACCESS_ALLOWED_ACE_TYPE || entry.Mask&reading == 0 {
-			continue
-		}
-		who := (*windows.SID)(unsafe.Pointer(&entry.SidStart))
-		for _, e := range everybody {
-			if who.IsWellKnown(e.kind) {
-				return errShared(f.Name(), e.name, cure)
-			}
-		}
+	if who := openTo(owner, list); who != "" {
+		// Local System and the Administrators by number: their names differ between languages.
+		return errShared(f.Name(), who, fmt.Sprintf(`icacls "%s" /reset, and then: icacls "%s" /inheritance:r /grant:r *S-1-5-18:R *S-1-5-32-544:F`, f.Name(), f.Name()))
 	}
 	return nil
+}
+
+// accessOf returns who owns an open file and whom its access control list lets do what. A file without a list is open to everybody.
+func accessOf(f *os.File) (owner string, list []grant, err error) {
+	descriptor, err := windows.GetSecurityInfo(windows.Handle(f.Fd()), windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION|windows.DACL_SECURITY_INFORMATION)
+	if err != nil {
+		return "", nil, fmt.Errorf("read who may read %s: %w", f.Name(), err)
+	}
+	if sid, _, err := descriptor.Owner(); err == nil && sid != nil {
+		owner = sid.String()
+	}
+	acl, _, err := descriptor.DACL()
+	if err != nil {
+		return "", nil, fmt.Errorf("read who may read %s: %w", f.Name(), err)
+	}
+	if acl == nil {
+		return owner, []grant{{kind: accessAllowed, mask: genericAll, who: "S-1-1-0"}}, nil
+	}
+	for i := range acl.AceCount {
+		var entry *windows.ACCESS_ALLOWED_ACE
+		if err := windows.GetAce(acl, uint32(i), &entry); err != nil {
+			return "", nil, fmt.Errorf("read who may read %s: %w", f.Name(), err)
+		}
+		g := grant{kind: entry.Header.AceType, flags: entry.Header.AceFlags, mask: uint32(entry.Mask)}
+		switch g.kind {
+		case accessAllowed, accessDenied, accessAllowedCallback, accessDeniedCallback: // of the others the SID is elsewhere
+			g.who = (*windows.SID)(unsafe.Pointer(&entry.SidStart)).String()
+		}
+		list = append(list, g)
+	}
+	return owner, list, nil
+}
+
+// ReadableBy returns an error that says what to do where a service that runs as an account cannot read a file; "" stands for Local System. Of the groups of an account those are known in
+// which all services are, and of Local System the Administrators.
+func ReadableBy(account, file string) error {
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, list, err := accessOf(f)
+	if err != nil {
+		return err
+	}
+	sids := []string{localSystem, administrators}
+	if account != "" {
+		sid, _, _, err := windows.LookupSID("", account)
+		if err != nil {
+			return fmt.Errorf("there is no account %s: %w", account, err)
+		}
+		sids = []string{sid.String()}
+	}
+	for sid := range crowds {
+		if !strings.HasPrefix(sid, "S-1-15-") {
+			sids = append(sids, sid)
+		}
+	}
+	if !canRead(list, sids...) {
+		return fmt.Errorf(`the service, as %s, cannot read %s; run: icacls "%s" /grant "%s:R"`, nameOf(account), file, file, grantee(account))
+	}
+	return nil
+}
+
+// nameOf returns an account in words.
+func nameOf(account string) string {
+	if account == "" {
+		return "Local System"
+	}
+	return account
+}
+
+// grantee returns an account as icacls takes it.
+func grantee(account string) string {
+	if account == "" {
+		return "*" + localSystem
+	}
+	return account
 }
