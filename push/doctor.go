@@ -2,7 +2,6 @@ package push
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -48,7 +47,7 @@ type doctor struct {
 // Doctor looks at each step from the settings to what the server would do, reports each, and returns the outcome of the first that is not well, Applied where all
 // are. It changes nothing anywhere.
 func Doctor(ctx context.Context, c DoctorConfig) Outcome {
-	d := &doctor{DoctorConfig: c, secrets: map[string]string{}}
+	d := &doctor{DoctorConfig: c}
 	var err error
 	if d.config, err = Load(c.File, c.Getenv); !d.step("settings", d.summary(), err) {
 		return d.worst
@@ -102,21 +101,13 @@ func (d *doctor) summary() string {
 
 // readSecrets reads all secrets; those that cannot be used are reported.
 func (d *doctor) readSecrets() {
-	var failures []error
-	for _, k := range d.config.Keys {
-		value, err := d.config.keySecret(k)
-		d.secrets[k.ID] = value
-		failures = append(failures, err)
-	}
-	for _, dir := range d.config.Directories {
-		_, err := d.config.password(dir)
-		failures = append(failures, err)
-	}
-	if err := errors.Join(failures...); err != nil {
+	secrets, n, err := d.config.secrets(true)
+	d.secrets = secrets
+	if err != nil {
 		d.step("secrets", "", &Error{Outcome: Misused, Message: err.Error()})
 		return
 	}
-	d.step("secrets", fmt.Sprintf("%d secrets, none of them open to others", len(failures)), nil)
+	d.step("secrets", fmt.Sprintf("%d secrets, none of them open to others", n), nil)
 }
 
 // server looks at the way to the server: its name, TLS, the clock. It returns whether it was reached.
