@@ -76,7 +76,7 @@ func (s *session) checkMembers(dn string, m *membership) error {
 			return err
 		}
 	}
-	trees, err := here.trees(dn)
+	trees, err := s.trees(dn)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (s *session) inChain(group *ldap.Entry, m *membership) (string, error) {
 	rule := fmt.Sprintf("(memberOf:1.2.840.113556.1.4.1941:=%s)", ldap.EscapeFilter(group.DN))
 	here := *s // a primary group is of the user's own domain: what its root refers to does not matter
 	here.Referrals, here.result = IgnoreReferrals, &Result{}
-	trees, err := here.trees(group.DN)
+	trees, err := s.trees(group.DN)
 	for _, tree := range trees {
 		if err == nil {
 			err = here.search(tree, ldap.ScopeWholeSubtree, "(&(objectCategory=group)"+rule+")", []string{"objectClass", objectSID}, func(nested *ldap.Entry) error {

@@ -28,9 +28,10 @@ func sidOf(e *ldap.Entry) string {
 	return ""
 }
 
-// isGroup tells whether an entry says of itself that it is a group of Active Directory.
+// isGroup tells whether an entry is a group of Active Directory, or may be one, since it does not say what it is.
 func isGroup(e *ldap.Entry) bool {
-	return slices.ContainsFunc(e.GetEqualFoldAttributeValues("objectClass"), func(class string) bool { return strings.EqualFold(class, "group") })
+	classes := e.GetEqualFoldAttributeValues("objectClass")
+	return len(classes) == 0 || slices.ContainsFunc(classes, func(class string) bool { return strings.EqualFold(class, "group") })
 }
 
 // knowsPrimary tells whether users have a primary group there.
