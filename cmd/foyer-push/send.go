@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -136,11 +137,23 @@ func (a *app) write(name string, files []*push.File) error {
 			ending := filepath.Ext(name)
 			target = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(name, ending), i+1, ending)
 		}
-		os.Remove(target) // a file that was there may be open to others
-		if err := os.WriteFile(target, f.CSV, 0o600); err != nil {
+		if err := writeAnew(target, f.CSV); err != nil {
 			return fmt.Errorf("write what would be sent: %w", err)
 		}
 		fmt.Fprintf(a.out, "Wrote what would be sent with the key %s to %s: %d people, %d bytes. Nothing was sent.\n", f.Key.Name, target, f.Rows, len(f.CSV))
 	}
 	return nil
+}
+
+// writeAnew writes a file that only its owner can read. One that is there already may be open to others, or lead elsewhere, and makes way.
+func writeAnew(name string, content []byte) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
 }
