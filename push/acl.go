@@ -22,15 +22,21 @@ const (
 
 	inheritOnly = 0x08 // for what is below, not for the file itself
 
-	readData    = 0x0000_0001
-	writeDAC    = 0x0004_0000 // to give oneself the right to read
-	writeOwner  = 0x0008_0000 // likewise, as the owner
-	genericAll  = 0x1000_0000
-	genericRead = 0x8000_0000
+	readData     = 0x0000_0001
+	writeData    = 0x0000_0002
+	appendData   = 0x0000_0004
+	writeDAC     = 0x0004_0000 // to give oneself the right to read
+	writeOwner   = 0x0008_0000 // likewise, as the owner
+	genericAll   = 0x1000_0000
+	genericWrite = 0x4000_0000
+	genericRead  = 0x8000_0000
 )
 
-// seeing are the rights by which somebody reads a file, at once or after one more step.
-const seeing = readData | genericRead | genericAll | writeDAC | writeOwner
+// seeing are the rights by which somebody reads a file, at once or after one more step, and changing those by which somebody changes it.
+const (
+	seeing   = readData | genericRead | genericAll | writeDAC | writeOwner
+	changing = writeData | appendData | genericWrite | genericAll | writeDAC | writeOwner
+)
 
 // crowds are those whom a secret must not be open to: everybody, however they came, and groups in which everybody is.
 var crowds = map[string]string{
@@ -56,14 +62,14 @@ func crowdOf(sid string) string {
 	return crowds[sid]
 }
 
-// openTo returns to whom a file with that owner and list is open though it must not be; "" where to nobody. What is denied does not count: it is the order that decides, and who is in
+// openTo returns to whom a file with that owner and list is open for one of those rights though it must not be; "" where to nobody. What is denied does not count: it is the order that decides, and who is in
 // a group is not known here.
-func openTo(owner string, list []grant) string {
+func openTo(owner string, list []grant, rights uint32) string {
 	if who := crowdOf(owner); who != "" {
 		return who + ", the owner"
 	}
 	for _, g := range list {
-		if g.flags&inheritOnly != 0 || g.kind == accessDenied || g.kind == accessDeniedCallback || g.mask&seeing == 0 {
+		if g.flags&inheritOnly != 0 || g.kind == accessDenied || g.kind == accessDeniedCallback || g.mask&rights == 0 {
 			continue
 		}
 		if g.kind != accessAllowed && g.kind != accessAllowedCallback {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -56,12 +57,9 @@ const (
 
 // Load reads the settings from a file; getenv is os.Getenv, and asked when a secret is used. Everything that can be judged without the network is: what cannot be used is an Error of the outcome Misused that says where and why.
 func Load(file string, getenv func(string) string) (*Config, error) {
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, failf(Misused, "there are no settings in %s; give --config FILE, or write one: foyer-push example > %s", file, file)
-	}
+	text, err := readSettings(file)
 	if err != nil {
-		return nil, failf(Misused, "read the settings: %w", err)
+		return nil, err
 	}
 	if text, err = utf8Of(text); err != nil {
 		return nil, failf(Misused, "%s is no text: %w; save it as UTF-8", file, err)
@@ -79,6 +77,26 @@ func Load(file string, getenv func(string) string) (*Config, error) {
 		return nil, failf(Misused, "%s: %w", file, err)
 	}
 	return c, nil
+}
+
+// readSettings reads the file of the settings, if not everybody can change it: it says to whom the secrets are sent.
+func readSettings(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, failf(Misused, "there are no settings in %s; give --config FILE, or write one: foyer-push example > %s", file, file)
+	}
+	if err != nil {
+		return nil, failf(Misused, "read the settings: %w", err)
+	}
+	defer f.Close()
+	if err := unchangeable(f); err != nil {
+		return nil, failf(Misused, "%w", err)
+	}
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return nil, failf(Misused, "read the settings: %w", err)
+	}
+	return text, nil
 }
 
 // explainTOML says where in a file the settings are wrong.

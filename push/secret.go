@@ -64,6 +64,21 @@ func errShared(file, who, cure string) error {
 	return fmt.Errorf("%s is open to %s; run: %s", file, who, cure)
 }
 
+// errChangeable says that others can change what decides where secrets go.
+func errChangeable(file, who, cure string) error {
+	return fmt.Errorf("%s can be changed by %s, and who changes it has the secrets sent elsewhere; run: %s", file, who, cure)
+}
+
+// Unchangeable returns an error that says what to do where everybody on the machine can change a file.
+func Unchangeable(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unchangeable(f)
+}
+
 // Usable returns an error unless all secrets can be used, those of directories too where these are read, and the authorities that are to be trusted be read.
 func (c *Config) Usable(directories bool) error {
 	_, _, err := c.secrets(directories)

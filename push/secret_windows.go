@@ -15,9 +15,21 @@ func private(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	if who := openTo(owner, list); who != "" {
+	if who := openTo(owner, list, seeing); who != "" {
 		// Local System and the Administrators by number: their names differ between languages.
 		return errShared(f.Name(), who, fmt.Sprintf(`icacls "%s" /reset, and then: icacls "%s" /inheritance:r /grant:r *S-1-5-18:R *S-1-5-32-544:F`, f.Name(), f.Name()))
+	}
+	return nil
+}
+
+// unchangeable refuses a file that everybody on the machine or in the domain can change, or can give themselves the right to.
+func unchangeable(f *os.File) error {
+	owner, list, err := accessOf(f)
+	if err != nil {
+		return err
+	}
+	if who := openTo(owner, list, changing); who != "" {
+		return errChangeable(f.Name(), who, fmt.Sprintf(`icacls "%s" /reset, and then: icacls "%s" /inheritance:r /grant:r *S-1-5-18:RX *S-1-5-32-544:F`, f.Name(), f.Name()))
 	}
 	return nil
 }

@@ -47,6 +47,13 @@ func (c *installCmd) Run(a *app) error {
 	if err := config.Usable(directories); err != nil {
 		return err
 	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	if err := push.Unchangeable(program); err != nil {
+		return misused("%v", err)
+	}
 	if err := tryAs(account, c.What, path, config.Files(directories)); err != nil {
 		return err
 	}
