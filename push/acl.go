@@ -82,7 +82,7 @@ func openTo(owner string, list []grant, rights uint32) string {
 	return ""
 }
 
-// accounts of Windows that are the same on each machine.
+// Accounts and groups of Windows that are the same on each machine.
 const (
 	localSystem    = "S-1-5-18"
 	administrators = "S-1-5-32-544"

@@ -1,6 +1,7 @@
 package push
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"strings"
@@ -65,6 +66,9 @@ func accessOf(f *os.File) (owner string, list []grant, err error) {
 	return owner, list, nil
 }
 
+// serviceAccounts are those for services, as the service manager calls them in each language; their names as accounts differ.
+var serviceAccounts = map[string]string{"": localSystem, `NT AUTHORITY\LocalService`: "S-1-5-19", `NT AUTHORITY\NetworkService`: "S-1-5-20"}
+
 // ReadableBy returns an error that says what to do where a service that runs as an account cannot read a file; "" stands for Local System. Of the groups of an account those are known in
 // which all services are, and of Local System the Administrators.
 func ReadableBy(account, file string) error {
@@ -77,13 +81,17 @@ func ReadableBy(account, file string) error {
 	if err != nil {
 		return err
 	}
-	sids := []string{localSystem, administrators}
-	if account != "" {
-		sid, _, _, err := windows.LookupSID("", account)
+	sid, grantee := serviceAccounts[account], "*"+serviceAccounts[account]
+	if sid == "" {
+		found, _, _, err := windows.LookupSID("", account)
 		if err != nil {
 			return fmt.Errorf("there is no account %s: %w", account, err)
 		}
-		sids = []string{sid.String()}
+		sid, grantee = found.String(), account
+	}
+	sids := []string{sid}
+	if sid == localSystem {
+		sids = append(sids, administrators)
 	}
 	for sid := range crowds {
 		if !strings.HasPrefix(sid, "S-1-15-") {
@@ -91,23 +99,7 @@ func ReadableBy(account, file string) error {
 		}
 	}
 	if !canRead(list, sids...) {
-		return fmt.Errorf(`the service, as %s, cannot read %s; run: icacls "%s" /grant "%s:R"`, nameOf(account), file, file, grantee(account))
+		return fmt.Errorf(`the service, as %s, cannot read %s; run: icacls "%s" /grant "%s:R"`, cmp.Or(account, "Local System"), file, file, grantee)
 	}
 	return nil
-}
-
-// nameOf returns an account in words.
-func nameOf(account string) string {
-	if account == "" {
-		return "Local System"
-	}
-	return account
-}
-
-// grantee returns an account as icacls takes it.
-func grantee(account string) string {
-	if account == "" {
-		return "*" + localSystem
-	}
-	return account
 }
