@@ -264,21 +264,6 @@ func TestAD_AGroupThatTheFilterTakesForAPersonIsFollowed(t *testing.T) {
 	}
 }
 
-// TestAD_PrimaryGroupCounts holds that who has a group as the primary one belongs to it, though it does not list them.
-func TestAD_PrimaryGroupCounts(t *testing.T) {
-	d := newDomain(t)
-	d.account(t, "ann", nil)
-	users := "CN=Domain Users,CN=Users," + d.base
-	d.config.Groups = []string{users}
-	if got := d.emails(t); got != "ann" {
-		t.Errorf("in Domain Users are %q", got)
-	}
-	d.config.Groups = []string{d.group(t, "Hosts", users)}
-	if got := d.emails(t); got != "ann" {
-		t.Errorf("in a group with Domain Users in it are %q", got)
-	}
-}
-
 // TestAD_ObjectGUIDIsWrittenAsWindowsDoes holds that the external id is the one by which Active Directory itself finds the account.
 func TestAD_ObjectGUIDIsWrittenAsWindowsDoes(t *testing.T) {
 	d := newDomain(t)

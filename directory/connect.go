@@ -20,13 +20,15 @@ import (
 type session struct {
 	Config
 	Options
-	ctx    context.Context
-	conn   *ldap.Conn
-	url    string
-	groups map[string]*membership
-	people map[string]*ldap.Entry // those found, by the keys of their names
-	unseen int                    // members of groups that are gone or hidden
-	result *Result
+	ctx     context.Context
+	conn    *ldap.Conn
+	url     string
+	groups  map[string]*membership
+	people  map[string]*ldap.Entry // those found, by the keys of their names
+	unseen  int                    // members of groups that are gone or hidden
+	undated int                    // accounts that do not show whether they have expired
+	holds   []string               // the trees that the server holds; nil until contexts asks
+	result  *Result
 }
 
 // connect connects to the first of the directory's servers that answers, and binds. c has its defaults. The session ends with ctx.
@@ -82,8 +84,11 @@ func dial(ctx context.Context, address string, config *tls.Config, timeout time.
 	conn, err := secure(within, raw, u.Scheme, config)
 	if !stop() || err != nil {
 		raw.Close()
-		if within.Err() != nil && err == nil {
-			err = within.Err()
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		if within.Err() != nil {
+			err = fmt.Errorf("no answer within %v; is it a directory that listens there, and does a firewall between let it answer? (timeout)", timeout)
 		}
 		if why := trust.Explain(err); why != "" {
 			err = fmt.Errorf("%w; %s", err, why)
@@ -156,6 +161,10 @@ func explain(err error) error {
 	case ldap.LDAPResultBusy, ldap.LDAPResultUnavailable:
 		why = "the directory is not available now"
 	case ldap.ErrorNetwork:
+		if strings.Contains(failed.Error(), "timed out") {
+			why = "there was no answer in time: the directory is too busy, or something between keeps it from answering; otherwise raise timeout"
+			break
+		}
 		why = "the connection ended before the answer was complete"
 	default:
 		return err

@@ -106,6 +106,8 @@ type Result struct {
 	WithoutEmail int            // who matches, but has no email; they are not in People
 	WithoutSite  int            // who was left out because no site rule puts them anywhere
 	Disabled     int            // who is in People as disabled
+	LeftOut      int            // disabled accounts that were left out
+	Expired      int            // who is in Disabled or LeftOut for having expired only
 	Ignored      int            // references to other parts of the tree that were passed over
 	Filled       map[string]int // column -> how many people have something in it
 	Warnings     []string       // what was odd, without naming anybody
@@ -115,6 +117,7 @@ type Result struct {
 type Options struct {
 	Password string
 	Log      *slog.Logger     // may be nil
+	Clock    foyer.Clock      // by which accounts expire; time.Now where it is nil
 	Progress func(people int) // called after each page with how many were read so far; may be nil
 }
 
@@ -223,6 +226,9 @@ func (c Config) check() error {
 	}
 	if c.PageSize < 1 || c.PageSize > 100_000 {
 		return fmt.Errorf("page_size is %d; it can be 1 to 100000, and servers allow 1000 or less", c.PageSize)
+	}
+	if c.Timeout < 0 || time.Duration(c.Timeout) > time.Hour {
+		return fmt.Errorf(`timeout is %v; it can be up to 1h; "1m" is usual`, time.Duration(c.Timeout))
 	}
 	if c.Disabled == Send && c.DisabledFilter == "" {
 		return fmt.Errorf(`disabled = "send" needs disabled_filter, which says what accounts are disabled: "(nsAccountLock=TRUE)"`)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"slices"
 	"strconv"
@@ -29,6 +30,8 @@ type fakeAD struct {
 	cutPages    bool     // gives the first page only, and says no more of pages
 	cutRanges   bool     // gives the first range of members only, and then nothing
 	hides       string   // an attribute, in lower case, that the account which reads may not read
+	sealed      string   // a group whose SID it may not read
+	quiet       bool     // does not say what it holds
 	dieAfter    int      // closes the connection after that many entries of searches; 0: never
 
 	mu      sync.Mutex
@@ -120,6 +123,9 @@ func (ad *fakeAD) put(dn string, attributes map[string][]string) *object {
 			o.set("primaryGroupID", []byte("513"))
 			if o.attrs["useraccountcontrol"] == nil {
 				o.set("userAccountControl", []byte("512"))
+			}
+			if o.attrs["accountexpires"] == nil {
+				o.set("accountExpires", []byte(strconv.Itoa(math.MaxInt64)))
 			}
 		}
 	}
@@ -233,6 +239,9 @@ func (ad *fakeAD) search(id int64, op *ber.Packet, paging *ldap.ControlPaging) [
 		root := &object{names: map[string]string{}, attrs: map[string][][]byte{}}
 		root.set("supportedCapabilities", []byte("1.2.840.113556.1.4.800"))
 		root.set("supportedControl", []byte(ldap.ControlTypePaging))
+		if !ad.quiet {
+			root.set("namingContexts", []byte("CN=Configuration,"+adBase), []byte(adBase))
+		}
 		return []*ber.Packet{ad.entry(id, root, nil), done(0, "", nil)}
 	}
 	base = ad.resolve(base)
@@ -391,7 +400,7 @@ func (ad *fakeAD) entry(id int64, o *object, asked []*ber.Packet) *ber.Packet {
 	for _, want := range asked {
 		name, option, _ := strings.Cut(strings.ToLower(want.Data.String()), ";")
 		values := o.attrs[name]
-		if len(values) == 0 || name == ad.hides {
+		if len(values) == 0 || name == ad.hides || name == "objectsid" && same(o.dn, ad.sealed) {
 			continue
 		}
 		from := 0

@@ -1,7 +1,6 @@
 package directory
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,16 +9,18 @@ import (
 	"github.com/go-ldap/ldap/v3"
 )
 
-// membership is who belongs to a group, directly or through groups in it: by a filter that the directory judges, or by names that were collected.
+// membership is who belongs to a group, directly or through groups in it: by a filter that the directory judges, or by names that were collected; and in Active
+// Directory those who have one of the groups as the primary one, which no group lists.
 type membership struct {
-	filter string          // "" where the names say it
-	names  map[string]bool // keys of distinguished names
-	uids   map[string]bool // of groups that list users by uid (RFC 2307), in lower case
+	filter  string          // "" where the names say it
+	names   map[string]bool // keys of distinguished names
+	uids    map[string]bool // of groups that list users by uid (RFC 2307), in lower case
+	primary map[string]bool // SIDs of the groups, as bytes
 }
 
-// has tells whether an entry is among the collected names.
+// has tells whether an entry is among the collected names, or has one of the groups as the primary one.
 func (m *membership) has(e *ldap.Entry) bool {
-	if m.names[keyOf(e.DN)] {
+	if m.names[keyOf(e.DN)] || m.hasPrimary(e) {
 		return true
 	}
 	return len(m.uids) > 0 && slices.ContainsFunc(e.GetEqualFoldAttributeValues("uid"), func(uid string) bool { return m.uids[strings.ToLower(uid)] })
@@ -33,19 +34,22 @@ func (s *session) group(dn string) (*membership, error) {
 	if m, ok := s.groups[keyOf(dn)]; ok {
 		return m, nil
 	}
-	entry, err := s.read(dn, append([]string{"objectClass", "objectSid", "memberUid"}, memberAttributes...)...)
+	entry, err := s.read(dn, append([]string{"objectClass", objectSID, "memberUid"}, memberAttributes...)...)
 	if err != nil {
 		return nil, err
 	}
 	if entry == nil {
 		return nil, fmt.Errorf("there is no group %q, or this account may not see it; write its distinguished name as the directory shows it", dn)
 	}
-	m := &membership{}
+	m := &membership{primary: map[string]bool{}}
+	if err := s.notePrimary(m, entry); err != nil {
+		return nil, err
+	}
 	switch s.Nesting {
 	case InChain:
-		m.filter, err = s.inChain(entry)
+		m.filter, err = s.inChain(entry, m)
 	case MemberOf:
-		m.filter, err = s.memberOf(entry)
+		m.filter, err = s.memberOf(entry, m)
 	default:
 		m.names, m.uids = map[string]bool{}, map[string]bool{}
 		err = s.collect(entry, m)
@@ -62,84 +66,88 @@ func (s *session) group(dn string) (*membership, error) {
 
 // checkMembers returns an error for a group of which no member at all is to be seen: this account may have lost the right to, as with a base.
 func (s *session) checkMembers(dn string, m *membership) error {
-	here := *s // whoever is seen is enough, wherever others are
-	here.Referrals, here.result, here.Progress = IgnoreReferrals, &Result{}, nil
-	err := error(nil)
-	switch {
-	case m.filter == "" && len(m.names)+len(m.uids) > 1: // the group itself is among the names
-		err = errFound
-	case m.filter != "":
-		for _, base := range s.Bases {
-			if err == nil {
-				err = here.search(base, scopes[s.Scope], "(&"+s.Filter+m.filter+")", []string{noAttributes}, func(*ldap.Entry) error { return errFound })
-			}
-		}
-		if err == nil { // perhaps there are members elsewhere
-			err = here.search(domainOf(dn), ldap.ScopeWholeSubtree, m.filter, []string{noAttributes}, func(*ldap.Entry) error { return errFound })
-		}
-	}
-	if errors.Is(err, errFound) {
+	if len(m.names)+len(m.uids) > 1 { // the group itself is among the names
 		return nil
 	}
+	here := *s // whoever is seen is enough, wherever others are
+	here.Referrals, here.result, here.Progress = IgnoreReferrals, &Result{}, nil
+	for _, base := range s.Bases {
+		if seen, err := here.seesMember(base, scopes[s.Scope], s.Filter, m); err != nil || seen {
+			return err
+		}
+	}
+	trees, err := s.trees(dn)
 	if err != nil {
 		return err
+	}
+	for _, tree := range trees { // perhaps there are members elsewhere
+		if seen, err := here.seesMember(tree, ldap.ScopeWholeSubtree, "", m); err != nil || seen {
+			return err
+		}
 	}
 	return fmt.Errorf("no member of the group %q is to be seen: may this account read its members? If it is empty for good, take it out of the settings", dn)
 }
 
-// inChain returns the filter by which Active Directory follows membership itself (LDAP_MATCHING_RULE_IN_CHAIN, MS-ADTS §3.1.1.3.4.4.3). It does not know who has a
-// group as the primary one, which is stored with the user, by the last part of the group's SID: those are asked for beside.
-func (s *session) inChain(group *ldap.Entry) (string, error) {
+// seesMember tells whether below a base a member is to be seen who matches a filter.
+func (s *session) seesMember(base string, scope int, filter string, m *membership) (bool, error) {
+	err := error(nil)
+	if m.filter != "" {
+		err = s.search(base, scope, "(&"+filter+m.filter+")", []string{noAttributes}, func(*ldap.Entry) error { return errFound })
+	}
+	if err == nil && len(m.primary) > 0 {
+		err = s.search(base, scope, "(&"+filter+m.primaryFilter()+")", []string{objectSID, primaryID}, func(e *ldap.Entry) error {
+			if m.hasPrimary(e) {
+				return errFound
+			}
+			return nil
+		})
+	}
+	if errors.Is(err, errFound) {
+		return true, nil
+	}
+	return false, err
+}
+
+// inChain returns the filter by which Active Directory follows membership itself (LDAP_MATCHING_RULE_IN_CHAIN, MS-ADTS §3.1.1.3.4.4.3), and notes the groups in the group, since
+// the rule does not know who has one of them as the primary one.
+func (s *session) inChain(group *ldap.Entry, m *membership) (string, error) {
 	rule := fmt.Sprintf("(memberOf:1.2.840.113556.1.4.1941:=%s)", ldap.EscapeFilter(group.DN))
-	filter := rule + primaryOf(group)
 	here := *s // a primary group is of the user's own domain: what its root refers to does not matter
 	here.Referrals, here.result = IgnoreReferrals, &Result{}
-	err := here.search(domainOf(group.DN), ldap.ScopeWholeSubtree, "(&(objectCategory=group)"+rule+")", []string{"objectSid"}, func(nested *ldap.Entry) error {
-		filter += primaryOf(nested)
-		return nil
-	})
-	return "(|" + filter + ")", err
-}
-
-// primaryOf returns a filter for users whose primary group an entry is; "" where the directory does not show its SID.
-func primaryOf(group *ldap.Entry) string {
-	sid := group.GetEqualFoldRawAttributeValue("objectSid")
-	if len(sid) < 12 {
-		return ""
+	trees, err := s.trees(group.DN)
+	for _, tree := range trees {
+		if err == nil {
+			err = here.search(tree, ldap.ScopeWholeSubtree, "(&(objectCategory=group)"+rule+")", []string{"objectClass", objectSID}, func(nested *ldap.Entry) error {
+				return s.notePrimary(m, nested)
+			})
+		}
 	}
-	return fmt.Sprintf("(primaryGroupID=%d)", binary.LittleEndian.Uint32(sid[len(sid)-4:]))
-}
-
-// domainOf returns the DC= end of a name: the domain in which an entry is.
-func domainOf(dn string) string {
-	parsed, err := ldap.ParseDN(dn)
-	if err != nil {
-		return ""
-	}
-	at := slices.IndexFunc(parsed.RDNs, func(r *ldap.RelativeDN) bool { return strings.EqualFold(r.Attributes[0].Type, "dc") })
-	if at < 0 {
-		at = len(parsed.RDNs) - 1
-	}
-	return (&ldap.DN{RDNs: parsed.RDNs[at:]}).String()
+	return rule, err
 }
 
 // memberOf follows groups in groups by their memberOf, and returns the filter for the members of all of them.
-func (s *session) memberOf(group *ldap.Entry) (string, error) {
+func (s *session) memberOf(group *ldap.Entry, m *membership) (string, error) {
 	filter := ""
+	trees, err := s.trees(group.DN)
+	if err != nil {
+		return "", err
+	}
 	seen := map[string]bool{keyOf(group.DN): true}
 	for todo := []string{group.DN}; len(todo) > 0; todo = todo[1:] {
 		condition := fmt.Sprintf("(memberOf=%s)", ldap.EscapeFilter(todo[0]))
 		filter += condition
 		groups := "(&(|(objectClass=groupOfNames)(objectClass=groupOfUniqueNames)(objectClass=group))" + condition + ")"
-		err := s.search(domainOf(group.DN), ldap.ScopeWholeSubtree, groups, []string{noAttributes}, func(nested *ldap.Entry) error {
-			if !seen[keyOf(nested.DN)] {
-				seen[keyOf(nested.DN)] = true
-				todo = append(todo, nested.DN)
+		for _, tree := range trees {
+			err := s.search(tree, ldap.ScopeWholeSubtree, groups, []string{"objectClass", objectSID}, func(nested *ldap.Entry) error {
+				if !seen[keyOf(nested.DN)] {
+					seen[keyOf(nested.DN)] = true
+					todo = append(todo, nested.DN)
+				}
+				return s.notePrimary(m, nested)
+			})
+			if err != nil {
+				return "", err
 			}
-			return nil
-		})
-		if err != nil {
-			return "", err
 		}
 	}
 	return "(|" + filter + ")", nil
@@ -170,7 +178,13 @@ func (s *session) collect(group *ldap.Entry, m *membership) error {
 						return err
 					}
 				}
-				if entry != nil && len(entry.Attributes) > 0 {
+				if entry == nil {
+					continue
+				}
+				if err := s.notePrimary(m, entry); err != nil {
+					return err
+				}
+				if len(entry.Attributes) > 0 {
 					todo = append(todo, entry)
 				}
 			}
@@ -185,7 +199,7 @@ func (s *session) member(group, name string) (*ldap.Entry, error) {
 	if isBelowAny(name, s.Exclude) {
 		return nil, nil
 	}
-	entry, err := s.look(name, append([]string{"memberUid"}, memberAttributes...)...)
+	entry, err := s.look(name, append([]string{"memberUid", "objectClass", objectSID}, memberAttributes...)...)
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultReferral) && s.Referrals == IgnoreReferrals:
 		s.result.Ignored++

@@ -42,6 +42,7 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 	}
 	if c.Disabled == LeaveOut {
 		entries = slices.DeleteFunc(entries, func(e *ldap.Entry) bool { return disabled[keyOf(e.DN)] })
+		s.result.LeftOut = found - len(entries)
 	}
 	sites, err := s.sitesOf(entries)
 	if err != nil {
@@ -66,8 +67,8 @@ func Read(ctx context.Context, c Config, o Options) (*Result, error) {
 		s.add(p)
 	}
 	if len(s.result.People) == 0 {
-		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d are disabled, %d have no email (%s), %d are at no site; check bases, map and the site rules",
-			found, found-len(entries), s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
+		return nil, fmt.Errorf("of %d entries that match the filter none can be sent: %d are disabled or have expired, %d have no email (%s), %d are at no site; check bases, map and the site rules",
+			found, s.result.LeftOut, s.result.WithoutEmail, strings.Join(c.Map["email"], ", "), s.result.WithoutSite)
 	}
 	s.result.sort()
 	return s.result, s.findManagers()
@@ -142,14 +143,15 @@ func (s *session) checkControl(e *ldap.Entry) error {
 // find returns the entries of all people who belong, disabled or not, each once.
 func (s *session) find() ([]*ldap.Entry, error) {
 	filter, judgedHere := s.Filter, s.Nesting == Members
+	var groups []*membership
 	if len(s.Groups) > 0 && !judgedHere {
+		var err error
+		if groups, err = s.memberships(); err != nil {
+			return nil, err
+		}
 		any := ""
-		for _, dn := range s.Groups {
-			m, err := s.group(dn)
-			if err != nil {
-				return nil, err
-			}
-			any += m.filter
+		for _, m := range groups {
+			any += m.candidates()
 		}
 		filter = "(&" + filter + "(|" + any + "))"
 	}
@@ -183,10 +185,23 @@ func (s *session) find() ([]*ldap.Entry, error) {
 			s.Log.Info("read", "directory", s.Name, "base", base, "entries", len(found)-before)
 		}
 	}
-	if len(s.Groups) == 0 || !judgedHere {
-		return found, nil
+	if len(s.Groups) > 0 && judgedHere {
+		return s.members(found)
 	}
-	return s.members(found)
+	return s.judged(found, groups)
+}
+
+// memberships returns who belongs to each of the groups of the settings.
+func (s *session) memberships() ([]*membership, error) {
+	var groups []*membership
+	for _, dn := range s.Groups {
+		m, err := s.group(dn)
+		if err != nil {
+			return nil, err
+		}
+		groups = append(groups, m)
+	}
+	return groups, nil
 }
 
 // errFound ends a search that has shown what it should.
@@ -209,13 +224,9 @@ func (s *session) emptyBase(base, filter string) error {
 
 // members returns those entries that are members of one of the groups, by what the groups say.
 func (s *session) members(entries []*ldap.Entry) ([]*ldap.Entry, error) {
-	var groups []*membership
-	for _, dn := range s.Groups {
-		m, err := s.group(dn)
-		if err != nil {
-			return nil, err
-		}
-		groups = append(groups, m)
+	groups, err := s.memberships()
+	if err != nil {
+		return nil, err
 	}
 	entries = slices.DeleteFunc(entries, func(e *ldap.Entry) bool {
 		return !slices.ContainsFunc(groups, func(m *membership) bool { return m.has(e) })
@@ -240,7 +251,10 @@ func (s *session) attributes() []string {
 		all = append(all, memberAttributes...)
 	}
 	if s.Kind == ActiveDirectory {
-		all = append(all, control, "objectClass")
+		all = append(all, control, expires, "objectClass")
+	}
+	if s.knowsPrimary() {
+		all = append(all, objectSID, primaryID)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)
@@ -261,8 +275,17 @@ func (s *session) namesOf(filter string) (map[string]bool, error) {
 	return names, nil
 }
 
-// disabledNames returns who of those found is disabled, by the keys of their names. They are asked for after everybody was read, so that nobody falls between two questions.
+// disabledNames returns who of those found is disabled, or has expired, by the keys of their names.
 func (s *session) disabledNames(entries []*ldap.Entry) (map[string]bool, error) {
+	disabled, err := s.switchedOff(entries)
+	if err != nil {
+		return nil, err
+	}
+	return disabled, s.noteExpired(entries, disabled)
+}
+
+// switchedOff returns who of those found is disabled. They are asked for after everybody was read, so that nobody falls between two questions.
+func (s *session) switchedOff(entries []*ldap.Entry) (map[string]bool, error) {
 	if s.judgesBit() {
 		names := map[string]bool{}
 		for _, e := range entries {
@@ -341,7 +364,7 @@ func (s *session) rule(r SiteRule) (func(*ldap.Entry) bool, error) {
 		return m.has, err
 	}
 	names, err := s.namesOf("(&" + s.Filter + m.filter + ")")
-	return func(e *ldap.Entry) bool { return names[keyOf(e.DN)] }, err
+	return func(e *ldap.Entry) bool { return names[keyOf(e.DN)] || m.hasPrimary(e) }, err
 }
 
 // add takes a person into the result, unless they are to be left out.

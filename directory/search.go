@@ -174,8 +174,10 @@ func isBelowAny(dn string, ancestors []string) bool {
 		return false
 	}
 	name, err := ldap.ParseDN(dn)
-	if err != nil {
-		return false
+	if err != nil { // written in a way that the library does not know: whom exclude means must not pass for that
+		return slices.ContainsFunc(ancestors, func(above string) bool {
+			return strings.EqualFold(dn, above) || strings.HasSuffix(strings.ToLower(dn), ","+keyOf(above))
+		})
 	}
 	return slices.ContainsFunc(ancestors, func(above string) bool {
 		ancestor, err := ldap.ParseDN(above)

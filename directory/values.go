@@ -125,6 +125,10 @@ func (s *session) findManagers() error {
 			key := keyOf(dn)
 			if _, known := emails[key]; !known {
 				entry, err := s.read(dn, s.Map["email"]...)
+				if ldap.IsErrorAnyOf(err, ldap.LDAPResultInsufficientAccessRights, ldap.LDAPResultInvalidDNSyntax, ldap.LDAPResultUndefinedAttributeType) {
+					s.warnOnce("of some managers or assistants the email may not be read, or there is no such name; they are left out")
+					err = nil
+				}
 				if err != nil {
 					return fmt.Errorf("read the email of a %s: %w", field, err)
 				}

@@ -1,9 +1,11 @@
 package foyertest
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -125,30 +127,47 @@ func StartSlapd(t testing.TB, ldif string) *Slapd {
 	return s
 }
 
-// freeAddress returns an address of this machine at which nobody listens.
+// freeAddress returns an address of this machine at which nobody listens. Its port is below those that systems give to connections of their own (32768 and up): one of these could be given away while
+// the server is down, and a connection to it from the same port would even be taken for the server.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	return l.Addr().String()
+	for range 100 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 10_000+rand.IntN(22_000)))
+		if err != nil {
+			continue
+		}
+		defer l.Close()
+		return l.Addr().String()
+	}
+	t.Fatal("there is no free port")
+	return ""
 }
 
 // Start starts the server, with what it held, and waits until it listens.
 func (s *Slapd) Start(t testing.TB) {
 	t.Helper()
 	s.cmd = exec.Command(s.dir+"/slapd", "-d", "0", "-f", s.dir+"/slapd.conf", "-h", s.URL+" "+s.StartTLS)
-	var log strings.Builder
+	var log bytes.Buffer
 	s.cmd.Stderr = &log
 	must(t, s.cmd.Start())
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if conn, err := net.Dial("tcp", strings.TrimPrefix(s.StartTLS, "ldap://")); err == nil {
-			conn.Close()
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if listens(s.StartTLS) && listens(s.URL) {
 			return
 		}
 	}
 	s.Kill()
 	t.Fatalf("slapd does not listen: %s", log.String())
+}
+
+// listens tells whether somebody does at the address of a URL.
+func listens(address string) bool {
+	_, host, _ := strings.Cut(address, "://")
+	conn, err := net.Dial("tcp", host)
+	if err != nil {
+		return false
+	}
+	conn.Close()
+	return true
 }
 
 // Kill ends the server at once, as a cut of the power does.

@@ -3,6 +3,7 @@ package push
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -28,6 +30,7 @@ type Client struct {
 	strict   bool
 	attempts int
 	giveUp   time.Duration
+	timeout  time.Duration                              // of connecting, TLS, and each answer but that to a file
 	wait     func(context.Context, time.Duration) error // between tries
 	progress func(sent, total int64)                    // may be nil
 }
@@ -45,14 +48,16 @@ func NewClient(c *Config, log *slog.Logger, progress func(sent, total int64)) (*
 	if err != nil {
 		return nil, err
 	}
+	timeout := time.Duration(c.Server.Timeout)
 	transport := &http.Transport{
-		TLSClientConfig: config, Proxy: proxy, ForceAttemptHTTP2: true,
-		TLSHandshakeTimeout: 30 * time.Second, ExpectContinueTimeout: time.Second, IdleConnTimeout: time.Minute,
+		TLSClientConfig: config, Proxy: proxy, ForceAttemptHTTP2: true, DialContext: (&net.Dialer{Timeout: timeout}).DialContext,
+		TLSHandshakeTimeout: timeout, ExpectContinueTimeout: time.Second, IdleConnTimeout: time.Minute,
+		HTTP2: &http.HTTP2Config{SendPingTimeout: timeout, PingTimeout: timeout}, // a connection that has died, while the server works on a file
 	}
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{
-		Log: log, http: &http.Client{Transport: transport, Timeout: oneTry, CheckRedirect: stay}, url: c.Server.URL, strict: c.Server.Strict,
-		attempts: c.Server.Attempts, giveUp: time.Duration(c.Server.GiveUp), wait: sleep, progress: progress,
+		Log: log, http: &http.Client{Transport: transport, CheckRedirect: stay}, url: c.Server.URL, strict: c.Server.Strict,
+		attempts: c.Server.Attempts, giveUp: time.Duration(c.Server.GiveUp), timeout: timeout, wait: sleep, progress: progress,
 	}, nil
 }
 
@@ -71,55 +76,77 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
+	tls    *tls.ConnectionState
 }
 
 // maxAnswer is how much of a reply is read, in bytes.
 const maxAnswer = 8 << 20
 
-// try sends a request until it is answered for good: what the network does, and what the server asks to repeat, is tried again, with longer and longer waits, or as long as
-// Retry-After says. make makes the request anew for each try. again, where not nil, tells of an answer whether it is to be tried again.
-func (c *Client) try(ctx context.Context, what string, request func() (*http.Request, error), again func(*answer) bool) (*answer, error) {
+// call is a request to the server.
+type call struct {
+	what  string                        // in messages
+	make  func() (*http.Request, error) // makes it anew for each try
+	limit time.Duration                 // of each try
+	again func(*answer) bool            // tells of an answer that it is to be tried again for another reason than its status; may be nil
+}
+
+// try sends a request until it is answered for good: what the network does, an answer that was cut, and what the server asks to repeat, is tried again, with longer and longer waits, or as
+// long as Retry-After says.
+func (c *Client) try(ctx context.Context, call call) (*answer, error) {
 	begin := time.Now()
 	for attempt := 1; ; attempt++ {
-		req, err := request()
+		req, err := call.make()
 		if err != nil {
-			return nil, failf(Failed, "%s: %w", what, err)
+			return nil, failf(Failed, "%s: %w", call.what, err)
 		}
-		got, err := c.once(req.WithContext(ctx))
+		got, err := c.once(ctx, req, call.limit)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
-		passing := err != nil && mayPass(err) || err == nil && (isPassing(got.status) || again != nil && again(got))
+		passing := err != nil && mayPass(err) || err == nil && (isPassing(got.status) || got.isCut() || call.again != nil && call.again(got))
 		if !passing {
-			return got, explainNetwork(what, c.url, err)
+			return got, explainNetwork(call.what, c.url, err)
 		}
 		pause := pauseAfter(attempt, got)
 		if attempt == c.attempts || time.Since(begin)+pause > c.giveUp {
-			return nil, c.givenUp(what, attempt, got, err)
+			return nil, c.givenUp(call.what, attempt, got, err)
 		}
-		c.Log.Warn(what+": not yet, trying again", "attempt", attempt, "of", c.attempts, "in", pause.Round(time.Millisecond), "because", becauseOf(got, err))
+		c.Log.Warn(call.what+": not yet, trying again", "attempt", attempt, "of", c.attempts, "in", pause.Round(time.Millisecond), "because", becauseOf(got, err))
 		if err := c.wait(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// once sends a request and reads the answer to its end: one that breaks off is none.
-func (c *Client) once(req *http.Request) (*answer, error) {
-	resp, err := c.http.Do(req)
+// errSilent says that there was no answer in time.
+var errSilent = errors.New("no answer")
+
+// once sends a request and reads the answer to its end, within a time: one that breaks off is none.
+func (c *Client) once(ctx context.Context, req *http.Request, limit time.Duration) (*answer, error) {
+	within, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	resp, err := c.http.Do(req.WithContext(within))
+	var body []byte
+	if err == nil {
+		defer resp.Body.Close()
+		body, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	}
+	if err != nil && within.Err() != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("%w within %v", errSilent, limit)
+	}
 	if err != nil {
 		return nil, err
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-	if err != nil {
-		return nil, err
-	}
-	return &answer{resp.StatusCode, resp.Header, body}, nil
+	return &answer{resp.StatusCode, resp.Header, body, resp.TLS}, nil
 }
 
-// mayPass tells whether an error of the network may be over in a minute. What TLS says of a certificate will not.
-func mayPass(err error) bool { return trust.Explain(err) == "" }
+// mayPass tells whether an error of the network may be over in a minute. What TLS says of a certificate will not, and neither what a proxy says of passwords.
+func mayPass(err error) bool { return trust.Explain(err) == "" && !wantsPassword(err) }
+
+// wantsPassword tells whether a proxy refused to connect, for want of a password that it accepts.
+func wantsPassword(err error) bool {
+	return strings.Contains(err.Error(), http.StatusText(http.StatusProxyAuthRequired))
+}
 
 // isPassing tells whether a status may be another one in a minute.
 func isPassing(status int) bool {
@@ -177,7 +204,11 @@ func explainNetwork(what, address string, err error) error {
 		return nil
 	}
 	why := trust.Explain(err)
-	if why == "" {
+	switch {
+	case why != "":
+	case wantsPassword(err):
+		why = "the proxy wants a name and a password: leave [server] proxy out, and set the environment variable HTTPS_PROXY to http://USER:PASSWORD@HOST:PORT"
+	default:
 		why = "is the name right, and may this machine reach it, or only through a proxy ([server] proxy)?"
 	}
 	if inner, ok := errors.AsType[*url.Error](err); ok {
@@ -195,17 +226,35 @@ type problem struct {
 	Request     string `json:"request"`
 	Code        string `json:"error"`
 	Description string `json:"error_description"`
-	foreign     bool   // what answered was not the server, but something on the way
+	foreign     string // what is wrong with an answer that is none of the server's, but of something on the way, or was cut there
 }
 
 // problem reads an answer that is no success.
 func (a *answer) problem() problem {
 	var p problem
 	if !a.isJSON() || json.Unmarshal(a.body, &p) != nil {
-		p.foreign = true
+		p.foreign = a.foreign()
 	}
 	return p
 }
+
+// foreign says what is wrong with an answer that is none of the server's.
+func (a *answer) foreign() string {
+	to := a.header.Get("Location")
+	if at, err := url.Parse(to); err == nil { // what is behind the path may be for one pair of eyes
+		to = (&url.URL{Scheme: at.Scheme, Host: at.Host, Path: at.Path}).String()
+	}
+	switch {
+	case a.isCut():
+		return fmt.Sprintf("the answer was cut: of its JSON %d bytes came; does a proxy or firewall between break it off?", len(a.body))
+	case a.status >= 300 && a.status <= 399 && to != "":
+		return "what answered is not Foyer, but refers to " + to + ", which is not followed: is url right, or does a proxy or firewall between want somebody to log in? It has to let the server's address pass"
+	}
+	return "what answered is not Foyer: is url right, and is a proxy or firewall between?"
+}
+
+// isCut tells whether an answer says that it is JSON and is not all of it.
+func (a *answer) isCut() bool { return a.isJSON() && !json.Valid(a.body) }
 
 // isJSON tells whether an answer says that it is JSON: what a proxy or a login page answers is not.
 func (a *answer) isJSON() bool {
@@ -216,8 +265,8 @@ func (a *answer) isJSON() bool {
 // text says what is wrong, and where.
 func (p problem) text() string {
 	switch {
-	case p.foreign:
-		return "what answered is not Foyer: is url right, and is a proxy or firewall between?"
+	case p.foreign != "":
+		return p.foreign
 	case p.Detail == "":
 		return strings.Trim(p.Code+": "+p.Description, ": ")
 	case p.Line > 0 && p.Column != "":
@@ -231,14 +280,14 @@ func (p problem) text() string {
 // token gets a token (RFC 6749 §4.4), and the time of the server.
 func (c *Client) token(ctx context.Context, id, secret string) (token string, clock time.Time, err error) {
 	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}}.Encode()
-	got, err := c.try(ctx, "get a token", func() (*http.Request, error) {
+	got, err := c.try(ctx, call{what: "get a token", limit: c.timeout, make: func() (*http.Request, error) {
 		req, err := http.NewRequest(http.MethodPost, c.url+"/auth/connect/token", strings.NewReader(form))
 		if err == nil {
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 			req.Header.Set("User-Agent", agent)
 		}
 		return req, err
-	}, nil)
+	}})
 	if err != nil {
 		return "", time.Time{}, err
 	}
@@ -250,11 +299,11 @@ func (c *Client) token(ctx context.Context, id, secret string) (token string, cl
 	switch {
 	case got.status == http.StatusOK && json.Unmarshal(got.body, &reply) == nil && reply.Token != "":
 		return reply.Token, clock, nil
-	case got.status == http.StatusUnauthorized && !p.foreign:
+	case got.status == http.StatusUnauthorized && p.foreign == "":
 		return "", clock, failf(Refused, "the server refuses the key %s: its id or secret is wrong, it has ended, or it may not be used from this address. "+
 			"The server does not say which; its operator sees it: foyer key show %s", id, id)
-	case p.foreign || got.status < 400:
-		return "", clock, failf(Unreachable, "get a token: %s answered %d: %s", c.url, got.status, problem{foreign: true}.text())
+	case p.foreign != "" || got.status < 400:
+		return "", clock, failf(Unreachable, "get a token: %s answered %d: %s", c.url, got.status, got.foreign())
 	}
 	return "", clock, failf(Refused, "get a token: the server answered %d: %s", got.status, p.text())
 }
@@ -275,7 +324,7 @@ func (c *Client) Upload(ctx context.Context, f *File, secret string, dry bool) (
 	}
 	renewed := false
 	for {
-		got, err := c.try(ctx, what, func() (*http.Request, error) {
+		got, err := c.try(ctx, call{what: what, limit: oneTry, again: isStillRunning, make: func() (*http.Request, error) {
 			body := &counted{Reader: bytes.NewReader(f.CSV), total: int64(len(f.CSV)), report: c.progress}
 			req, err := http.NewRequest(http.MethodPost, address, body)
 			if err == nil {
@@ -283,7 +332,7 @@ func (c *Client) Upload(ctx context.Context, f *File, secret string, dry bool) (
 				c.dress(req, token, f)
 			}
 			return req, err
-		}, isStillRunning)
+		}})
 		if err != nil {
 			return nil, err
 		}
@@ -316,7 +365,7 @@ func (c *Client) dress(req *http.Request, token string, f *File) {
 // isStillRunning tells whether the server says that it works on this very file already: an earlier try whose answer was lost. A file that is refused with the same status
 // has a run.
 func isStillRunning(got *answer) bool {
-	return got.status == http.StatusConflict && !got.problem().foreign && got.problem().Run == ""
+	return got.status == http.StatusConflict && got.problem().foreign == "" && got.problem().Run == ""
 }
 
 // reply makes of an answer to an upload what it says.
@@ -325,12 +374,12 @@ func (c *Client) reply(f *File, got *answer) (*Reply, error) {
 	switch got.status {
 	case http.StatusOK, http.StatusAccepted:
 		if !got.isJSON() || json.Unmarshal(got.body, &r) != nil || r.Status == "" {
-			return nil, failf(Unreachable, "send the file: %s answered %d: %s", c.url, got.status, problem{foreign: true}.text())
+			return nil, failf(Unreachable, "send the file: %s answered %d: %s", c.url, got.status, got.foreign())
 		}
 		return &r, nil
 	}
 	p := got.problem()
-	if p.foreign {
+	if p.foreign != "" {
 		return nil, failf(Unreachable, "send the file: %s answered %d: %s", c.url, got.status, p.text())
 	}
 	text := p.text()

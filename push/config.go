@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/url"
 	"os"
@@ -35,6 +36,7 @@ type Server struct {
 	Strict   bool              `toml:"strict"`   // rather be refused than applied in part, or held
 	Attempts int               `toml:"attempts"` // how often at most a request is tried; 8 unless given
 	GiveUp   directory.Timeout `toml:"give_up"`  // how long at most a request is tried; 30m unless given
+	Timeout  directory.Timeout `toml:"timeout"`  // of connecting, and of each answer but that to a file; 1m unless given
 }
 
 // Key is a key of the server's, for the whole organization or for one site.
@@ -55,12 +57,9 @@ const (
 
 // Load reads the settings from a file; getenv is os.Getenv, and asked when a secret is used. Everything that can be judged without the network is: what cannot be used is an Error of the outcome Misused that says where and why.
 func Load(file string, getenv func(string) string) (*Config, error) {
-	text, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, failf(Misused, "there are no settings in %s; give --config FILE, or write one: foyer-push example > %s", file, file)
-	}
+	text, err := readSettings(file)
 	if err != nil {
-		return nil, failf(Misused, "read the settings: %w", err)
+		return nil, err
 	}
 	if text, err = utf8Of(text); err != nil {
 		return nil, failf(Misused, "%s is no text: %w; save it as UTF-8", file, err)
@@ -78,6 +77,26 @@ func Load(file string, getenv func(string) string) (*Config, error) {
 		return nil, failf(Misused, "%s: %w", file, err)
 	}
 	return c, nil
+}
+
+// readSettings reads the file of the settings, if not everybody can change it: it says to whom the secrets are sent.
+func readSettings(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, failf(Misused, "there are no settings in %s; give --config FILE, or write one: foyer-push example > %s", file, file)
+	}
+	if err != nil {
+		return nil, failf(Misused, "read the settings: %w", err)
+	}
+	defer f.Close()
+	if err := unchangeable(f); err != nil {
+		return nil, failf(Misused, "%w", err)
+	}
+	text, err := io.ReadAll(f)
+	if err != nil {
+		return nil, failf(Misused, "read the settings: %w", err)
+	}
+	return text, nil
 }
 
 // explainTOML says where in a file the settings are wrong.
@@ -150,6 +169,12 @@ func (c *Config) checkServer() error {
 	}
 	if s.GiveUp < 0 || time.Duration(s.GiveUp) > longestTrying {
 		return fmt.Errorf(`[server] give_up is %v; it can be up to "20h": the server knows a file that is sent again for a day`, time.Duration(s.GiveUp))
+	}
+	if s.Timeout == 0 {
+		s.Timeout = directory.Timeout(time.Minute)
+	}
+	if s.Timeout < 0 || time.Duration(s.Timeout) > oneTry {
+		return fmt.Errorf(`[server] timeout is %v; it can be up to %v; "1m" is usual`, time.Duration(s.Timeout), oneTry)
 	}
 	s.CAFile = c.path(s.CAFile)
 	return nil

@@ -110,6 +110,26 @@ func TestLoad_SaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestLoad_SettingsThatEverybodyCanChangeAreRefused holds that nobody else decides to whom the secrets are sent; that others can read the settings is no matter.
+func TestLoad_SettingsThatEverybodyCanChangeAreRefused(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes are of Unix")
+	}
+	file := filepath.Join(t.TempDir(), "foyer-push.toml")
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[os.FileMode]string{0o644: "", 0o664: "", 0o666: "can be changed by everybody (mode 0666), and who changes it has the secrets sent elsewhere; run: chmod o-w "} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		_, err := push.Load(file, os.Getenv)
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || push.OutcomeOf(err) != push.Misused) {
+			t.Errorf("%04o: %v; it should say %q", mode, err, want)
+		}
+	}
+}
+
 // TestSecret_OthersMayNotReadIt holds that a secret that others can read is not used, and that the message says what to do and not what it is.
 func TestSecret_OthersMayNotReadIt(t *testing.T) {
 	if runtime.GOOS == "windows" {

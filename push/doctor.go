@@ -2,7 +2,6 @@ package push
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -48,7 +47,7 @@ type doctor struct {
 // Doctor looks at each step from the settings to what the server would do, reports each, and returns the outcome of the first that is not well, Applied where all
 // are. It changes nothing anywhere.
 func Doctor(ctx context.Context, c DoctorConfig) Outcome {
-	d := &doctor{DoctorConfig: c, secrets: map[string]string{}}
+	d := &doctor{DoctorConfig: c}
 	var err error
 	if d.config, err = Load(c.File, c.Getenv); !d.step("settings", d.summary(), err) {
 		return d.worst
@@ -102,21 +101,13 @@ func (d *doctor) summary() string {
 
 // readSecrets reads all secrets; those that cannot be used are reported.
 func (d *doctor) readSecrets() {
-	var failures []error
-	for _, k := range d.config.Keys {
-		value, err := d.config.keySecret(k)
-		d.secrets[k.ID] = value
-		failures = append(failures, err)
-	}
-	for _, dir := range d.config.Directories {
-		_, err := d.config.password(dir)
-		failures = append(failures, err)
-	}
-	if err := errors.Join(failures...); err != nil {
+	secrets, n, err := d.config.secrets(true)
+	d.secrets = secrets
+	if err != nil {
 		d.step("secrets", "", &Error{Outcome: Misused, Message: err.Error()})
 		return
 	}
-	d.step("secrets", fmt.Sprintf("%d secrets, none of them open to others", len(failures)), nil)
+	d.step("secrets", fmt.Sprintf("%d secrets, none of them open to others", n), nil)
 }
 
 // server looks at the way to the server: its name, TLS, the clock. It returns whether it was reached.
@@ -141,21 +132,20 @@ func (d *doctor) server(ctx context.Context) bool {
 			return false
 		}
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, d.config.Server.URL+"/.well-known/oauth-authorization-server", nil)
+	req, err := http.NewRequest(http.MethodGet, d.config.Server.URL+"/.well-known/oauth-authorization-server", nil)
 	if err != nil {
 		return d.step("TLS", "", err)
 	}
 	req.Header.Set("User-Agent", agent)
-	resp, err := d.client.http.Do(req)
+	got, err := d.client.once(ctx, req, d.client.timeout)
 	if err != nil {
 		return d.step("TLS", "", explainNetwork("look at the server", d.config.Server.URL, err))
 	}
-	defer resp.Body.Close()
-	d.step("TLS", trust.Describe(resp.TLS), nil)
-	if resp.StatusCode != http.StatusOK {
-		return d.step("server", "", failf(Unreachable, "%s answered %d: %s", d.config.Server.URL, resp.StatusCode, problem{foreign: true}.text()))
+	d.step("TLS", trust.Describe(got.tls), nil)
+	if got.status != http.StatusOK {
+		return d.step("server", "", failf(Unreachable, "%s answered %d: %s", d.config.Server.URL, got.status, got.foreign()))
 	}
-	d.clock("clock", "the server", resp.Header.Get("Date"), http.ParseTime)
+	d.clock("clock", "the server", got.header.Get("Date"), http.ParseTime)
 	return true
 }
 
@@ -322,7 +312,7 @@ func (d *doctor) directory(ctx context.Context, c directory.Config) *directory.R
 
 // found says whom a directory was found to list, in numbers.
 func found(c directory.Config, r *directory.Result) string {
-	said := fmt.Sprintf("%d to send, %d of them disabled; left out: %d without email", len(r.People), r.Disabled, r.WithoutEmail)
+	said := fmt.Sprintf("%d to send, %d of them disabled; left out: %d without email, %d disabled; %d have expired, which is disabled too", len(r.People), r.Disabled, r.WithoutEmail, r.LeftOut, r.Expired)
 	if c.WithoutSite == directory.LeaveOut {
 		said += fmt.Sprintf(", %d at no site", r.WithoutSite)
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// soon is when at the latest a run that did not reach the server, or did not get to the end of a directory, is tried again.
+// soon is when at the latest a run that did not reach the server, did not get to the end of a directory, or found settings or a secret that somebody is at work on, is tried again.
 const soon = time.Hour
 
 // Every runs at once and then again and again, each time after the interval and by chance up to a tenth of it later, at most half an hour, so that the customers of one server do
@@ -19,7 +19,8 @@ func Every(ctx context.Context, interval time.Duration, log *slog.Logger, run fu
 			return
 		}
 		pause := interval
-		if outcome == Unreachable || outcome == NotRead {
+		switch outcome {
+		case Unreachable, NotRead, Misused:
 			pause = min(pause, soon)
 		}
 		pause += rand.N(min(pause/10, 30*time.Minute) + 1)

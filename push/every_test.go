@@ -15,7 +15,7 @@ import (
 func TestEvery_ComesAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		outcomes := []push.Outcome{push.Applied, push.Unreachable, push.NotRead, push.Held, push.Refused, push.Applied}
+		outcomes := []push.Outcome{push.Applied, push.Unreachable, push.NotRead, push.Misused, push.Held, push.Refused, push.Applied}
 		var at []time.Time
 		push.Every(ctx, 24*time.Hour, slog.New(slog.NewTextHandler(io.Discard, nil)), func(context.Context) push.Outcome {
 			at = append(at, time.Now())
@@ -30,7 +30,7 @@ func TestEvery_ComesAgain(t *testing.T) {
 		chance := map[time.Duration]bool{}
 		for i, outcome := range outcomes[:len(outcomes)-1] {
 			least, later := 24*time.Hour, 30*time.Minute
-			if outcome == push.Unreachable || outcome == push.NotRead {
+			if outcome == push.Unreachable || outcome == push.NotRead || outcome == push.Misused {
 				least, later = time.Hour, 6*time.Minute
 			}
 			pause := at[i+1].Sub(at[i])

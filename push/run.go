@@ -49,7 +49,7 @@ func FromDirectories(ctx context.Context, c *Config, log *slog.Logger, progress 
 	for i, r := range results {
 		people = append(people, r.People...)
 		log.Info("directory read", "directory", c.Directories[i].Name, "people", len(r.People), "disabled", r.Disabled,
-			"without_email", r.WithoutEmail, "without_site", r.WithoutSite, "references_ignored", r.Ignored)
+			"without_email", r.WithoutEmail, "without_site", r.WithoutSite, "left_out_disabled", r.LeftOut, "expired", r.Expired, "references_ignored", r.Ignored)
 		for _, w := range r.Warnings {
 			log.Warn(w, "directory", c.Directories[i].Name)
 		}

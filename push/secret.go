@@ -2,12 +2,15 @@ package push
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"foyer/directory"
+	"foyer/trust"
 )
 
 // longestSecret is how long a secret may be, in bytes.
@@ -56,9 +59,81 @@ func (c *Config) password(d directory.Config) (string, error) {
 	return c.secret("the password of the directory "+d.Name, d.PasswordFile, cmp.Or(d.PasswordEnv, passwordEnvironment))
 }
 
-// errShared says that others can read a secret.
+// errShared says that others can read a secret, or let themselves do so.
 func errShared(file, who, cure string) error {
-	return fmt.Errorf("%s can be read by %s; run: %s", file, who, cure)
+	return fmt.Errorf("%s is open to %s; run: %s", file, who, cure)
+}
+
+// errChangeable says that others can change what decides where secrets go.
+func errChangeable(file, who, cure string) error {
+	return fmt.Errorf("%s can be changed by %s, and who changes it has the secrets sent elsewhere; run: %s", file, who, cure)
+}
+
+// Unchangeable returns an error that says what to do where everybody on the machine can change a file.
+func Unchangeable(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unchangeable(f)
+}
+
+// Usable returns an error unless all secrets can be used, those of directories too where these are read, and the authorities that are to be trusted be read.
+func (c *Config) Usable(directories bool) error {
+	_, _, err := c.secrets(directories)
+	failures := []error{err}
+	for _, file := range c.authorities(directories) {
+		_, err := trust.Config(file)
+		failures = append(failures, err)
+	}
+	if err := errors.Join(failures...); err != nil {
+		return &Error{Outcome: Misused, Message: err.Error(), Err: err}
+	}
+	return nil
+}
+
+// secrets returns the secrets of all keys, by their ids, and how many secrets there are with those of directories.
+func (c *Config) secrets(directories bool) (secrets map[string]string, n int, err error) {
+	var failures []error
+	secrets = map[string]string{}
+	for _, k := range c.Keys {
+		value, err := c.keySecret(k)
+		secrets[k.ID] = value
+		failures = append(failures, err)
+	}
+	for _, d := range c.Directories {
+		if directories {
+			_, err := c.password(d)
+			failures = append(failures, err)
+		}
+	}
+	return secrets, len(failures), errors.Join(failures...)
+}
+
+// authorities returns the files of the authorities that are to be trusted.
+func (c *Config) authorities(directories bool) []string {
+	files := []string{c.Server.CAFile}
+	for _, d := range c.Directories {
+		if directories {
+			files = append(files, d.CAFile)
+		}
+	}
+	return slices.DeleteFunc(files, func(file string) bool { return file == "" })
+}
+
+// Files returns the files that the program reads besides its settings: secrets and authorities.
+func (c *Config) Files(directories bool) []string {
+	files := c.authorities(directories)
+	for _, k := range c.Keys {
+		files = append(files, k.SecretFile)
+	}
+	for _, d := range c.Directories {
+		if directories {
+			files = append(files, d.PasswordFile)
+		}
+	}
+	return slices.DeleteFunc(files, func(file string) bool { return file == "" })
 }
 
 // Environment returns which secrets come from the environment, by the names of the variables; those of directories too where these are read.

@@ -21,3 +21,15 @@ func private(f *os.File) error {
 	}
 	return nil
 }
+
+// unchangeable refuses a file that everybody can change.
+func unchangeable(f *os.File) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode().Perm(); info.Mode().IsRegular() && mode&0o002 != 0 {
+		return errChangeable(f.Name(), fmt.Sprintf("everybody (mode %04o)", mode), "chmod o-w "+f.Name())
+	}
+	return nil
+}

@@ -142,11 +142,19 @@ func (w *windows) answer(m *message) any {
 		}
 		return &object{properties: map[string]any{
 			"statuscode": reply.Status,
-			"headers":    &object{properties: map[string]any{"retryafter": retryAfter(reply.Header.Get("Retry-After"))}},
+			"headers":    &object{properties: map[string]any{"retryafter": retryAfter(reply.Header.Get("Retry-After")), "location": location(reply.Header.Get("Location"))}},
 			"content": &object{methods: map[string]func([]any) any{
 				"readasstringasync": func([]any) any { return later(func() any { return reply.Body }) }}},
 		}}
 	})
+}
+
+// location is a Uri, of which the script takes the text alone.
+func location(value string) any {
+	if value == "" {
+		return nil
+	}
+	return value
 }
 
 // retryAfter is a RetryConditionHeaderValue.

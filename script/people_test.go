@@ -175,6 +175,14 @@ func TestScript_EventLog(t *testing.T) {
 			event{"Foyer", "SERVER answered 202, but what answered is not Foyer: a proxy? Its answer begins: <html>Log in", "Error", 105}},
 		"a page where nothing was to be done": {[]answer{token, {200, "", "DRY RUN would add=1\n"}}, 5,
 			event{"Foyer", "SERVER answered 200, but what answered is not Foyer: a proxy? Its answer begins: DRY RUN would add=1", "Error", 105}},
+		"a redirect": {[]answer{token, {302, "https://login.test/in?for=me", "<html>moved"}}, 5,
+			event{"Foyer", "SERVER answered 302, but what answered is not Foyer: it refers to https://login.test/in, where nothing was sent. A proxy or firewall that wants somebody to log in? " +
+				"Then except that address from it. Has Foyer moved? Then set $Server.", "Error", 105}},
+		"a redirect for a token": {[]answer{{301, "/elsewhere#x", ""}}, 5,
+			event{"Foyer", "SERVER answered 301, but what answered is not Foyer: it refers to /elsewhere, where nothing was sent. A proxy or firewall that wants somebody to log in? " +
+				"Then except that address from it. Has Foyer moved? Then set $Server.", "Error", 105}},
+		"a redirect to nowhere": {[]answer{token, {304, "", ""}}, 5,
+			event{"Foyer", "SERVER answered 304, but what answered is not Foyer: a proxy? Its answer begins:", "Error", 105}},
 		"busy": {[]answer{token, {503, "", `{"detail":"busy"}`}, {503, "", `{"detail":"busy"}`}}, 5,
 			event{"Foyer", "SERVER answered 503: busy", "Error", 105}},
 	} {

@@ -16,8 +16,9 @@ import (
 
 // answer is what the recorder answers to one request; a status of 0 ends the connection instead.
 type answer struct {
-	status           int
-	retryAfter, body string
+	status int
+	header string // Retry-After, or Location of a redirect
+	body   string
 }
 
 // token is the answer to a good request for a token.
@@ -78,8 +79,12 @@ func (r *recorder) serve(conn net.Conn) {
 			return
 		}
 		text := fmt.Sprintf("HTTP/1.1 %d X\r\nContent-Length: %d\r\n", a.status, len(a.body))
-		if a.retryAfter != "" {
-			text += "Retry-After: " + a.retryAfter + "\r\n"
+		switch {
+		case a.header == "":
+		case a.status >= 300 && a.status <= 399:
+			text += "Location: " + a.header + "\r\n"
+		default:
+			text += "Retry-After: " + a.header + "\r\n"
 		}
 		if _, err := io.WriteString(conn, text+"\r\n"+a.body); err != nil {
 			return

@@ -227,7 +227,7 @@ func wait(h http.Header) time.Duration {
 }
 
 // exitCode is what the script exits with after that answer: 0 applied, 3 held, 4 refused, 5 no answer, trouble at the server, or an answer that is not Foyer's: a
-// proxy's page comes with 200 too, so that the first words count as well.
+// proxy's page comes with 200 too, so that the first words count as well, and Foyer never refers elsewhere.
 func (s *Sync) exitCode(r *Reply) int {
 	done := "OK run="
 	if s.DryRun {
@@ -238,7 +238,7 @@ func (s *Sync) exitCode(r *Reply) int {
 		return 0
 	case r.Status == http.StatusAccepted && strings.HasPrefix(r.Body, "HELD "):
 		return 3
-	case r.Status >= 200 && r.Status <= 299, passing(r.Status):
+	case r.Status >= 200 && r.Status <= 399, passing(r.Status):
 		return 5
 	}
 	return 4

@@ -88,6 +88,8 @@ func TestSync_DoesWhatTheScriptDoes(t *testing.T) {
 		"a page to log in":           {token, {200, "", "<html>Log in"}},
 		"a page, not held":           {token, {202, "", "<html>Log in"}},
 		"a page, not a token":        {{202, "", "<html>Log in"}},
+		"a redirect":                 {token, {302, "https://login.test/in?for=me", "<html>"}},
+		"a redirect, not a token":    {{307, "https://login.test/in?for=me", "<html>"}},
 		"nothing at all":             {token, {200, "", ""}},
 		"OK, but not of a run":       {token, {200, "", "ok run=R-1\n"}},
 		"held while it is tried too": {token, {500, "", "{}"}, {202, "", "HELD run=R-1\n"}},

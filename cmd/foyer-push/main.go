@@ -116,11 +116,17 @@ type schedule struct {
 // every is an interval on the command line.
 type every time.Duration
 
+// The shortest and longest interval at which to send.
+const (
+	shortest = time.Minute
+	longest  = 31 * 24 * time.Hour
+)
+
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (e *every) UnmarshalText(text []byte) error {
 	d, err := foyer.ParseDuration(string(text))
-	if err == nil && d != 0 && d < time.Minute {
-		err = fmt.Errorf("the shortest interval is 1m; once a day is what is recommended")
+	if err == nil && (d < shortest || d > longest) {
+		err = fmt.Errorf("the shortest interval is 1m, the longest 31d; once a day is what is recommended")
 	}
 	*e = every(d)
 	return err

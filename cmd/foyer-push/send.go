@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ type csvCmd struct {
 
 // Run sends a file.
 func (c *csvCmd) Run(a *app) error {
-	return a.send(c.sending, func(_ context.Context, config *push.Config, _ *meter) ([]*push.File, error) {
+	return a.send(c.sending, false, func(_ context.Context, config *push.Config, _ *meter) ([]*push.File, error) {
 		return push.FromCSV(config, c.File, c.Key)
 	})
 }
@@ -39,7 +40,7 @@ type ldapCmd struct {
 
 // Run sends the people of the directories.
 func (c *ldapCmd) Run(a *app) error {
-	return a.send(c.sending, func(ctx context.Context, config *push.Config, m *meter) ([]*push.File, error) {
+	return a.send(c.sending, true, func(ctx context.Context, config *push.Config, m *meter) ([]*push.File, error) {
 		return push.FromDirectories(ctx, config, a.log, m.read)
 	})
 }
@@ -47,18 +48,15 @@ func (c *ldapCmd) Run(a *app) error {
 // maker makes the files to send.
 type maker func(context.Context, *push.Config, *meter) ([]*push.File, error)
 
-// send makes the files and sends them, once or on a schedule.
-func (a *app) send(s sending, files maker) error {
+// send makes the files, of directories or not, and sends them, once or on a schedule.
+func (a *app) send(s sending, directories bool, files maker) error {
 	if s.Every == 0 {
 		return a.sendOnce(a.ctx, s, files)
 	}
 	if s.Out != "" || s.DryRun {
 		return &push.Error{Outcome: push.Misused, Message: "--every goes with neither --out nor --dry-run"}
 	}
-	if _, err := push.Load(a.cli.Config, os.Getenv); err != nil {
-		return err
-	}
-	return a.serve(func(ctx context.Context) {
+	return a.serve(func() error { return a.usable(directories) }, func(ctx context.Context) {
 		push.Every(ctx, time.Duration(s.Every), a.log, func(ctx context.Context) push.Outcome {
 			err := a.sendOnce(ctx, s, files)
 			said, ok := errors.AsType[outcomeError](err)
@@ -71,6 +69,15 @@ func (a *app) send(s sending, files maker) error {
 			return push.OutcomeOf(err)
 		})
 	})
+}
+
+// usable returns an error unless the settings and secrets can be used.
+func (a *app) usable(directories bool) error {
+	config, err := push.Load(a.cli.Config, os.Getenv)
+	if err != nil {
+		return err
+	}
+	return config.Usable(directories)
 }
 
 // sendOnce reads the settings, so that what was changed in them counts, makes the files and sends them.
@@ -130,11 +137,23 @@ func (a *app) write(name string, files []*push.File) error {
 			ending := filepath.Ext(name)
 			target = fmt.Sprintf("%s-%d%s", strings.TrimSuffix(name, ending), i+1, ending)
 		}
-		os.Remove(target) // a file that was there may be open to others
-		if err := os.WriteFile(target, f.CSV, 0o600); err != nil {
+		if err := writeAnew(target, f.CSV); err != nil {
 			return fmt.Errorf("write what would be sent: %w", err)
 		}
 		fmt.Fprintf(a.out, "Wrote what would be sent with the key %s to %s: %d people, %d bytes. Nothing was sent.\n", f.Key.Name, target, f.Rows, len(f.CSV))
 	}
 	return nil
+}
+
+// writeAnew writes a file that only its owner can read. One that is there already may be open to others, or lead elsewhere, and makes way.
+func writeAnew(name string, content []byte) error {
+	if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
 }

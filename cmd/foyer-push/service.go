@@ -5,15 +5,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/alecthomas/kong"
 	"github.com/kardianos/service"
-
-	"foyer/push"
 )
 
 type serviceCmd struct {
@@ -23,12 +18,7 @@ type serviceCmd struct {
 	Stop      controlCmd `cmd:"" help:"Stop the service."`
 	Restart   controlCmd `cmd:"" help:"Stop it and start it."`
 	Status    statusCmd  `cmd:"" help:"Say whether it runs."`
-}
-
-type installCmd struct {
-	What  string `arg:"" enum:"ldap,csv" help:"What it sends: ldap, or csv (the files of the settings)."`
-	Every every  `help:"How often." default:"24h" placeholder:"24h"`
-	User  string `help:"The account that it runs as; it must be able to read the settings and secrets. Otherwise root, or Local System." placeholder:"NAME"`
+	Try       tryCmd     `cmd:"" hidden:"" help:"Say whether whoever runs this can use the settings; install asks so as the service's account."`
 }
 
 // settings are how the system knows the service.
@@ -45,36 +35,9 @@ func settings(arguments []string, user string) *service.Config {
 
 // dependencies are what the network needs, as systemd and Windows call it.
 func dependencies() []string {
-	if service.Platform() == "linux-systemd" {
+	if service.Platform() == systemd {
 		return []string{"After=network-online.target", "Wants=network-online.target"}
 	}
-	return nil
-}
-
-// Run installs the service, if the settings can be used and the secrets be read.
-func (c *installCmd) Run(a *app) error {
-	config, err := push.Load(a.cli.Config, os.Getenv)
-	if err != nil {
-		return err
-	}
-	if c.What == "ldap" && len(config.Directories) == 0 {
-		return &push.Error{Outcome: push.Misused, Message: "there is no [[directory]] in the settings to send"}
-	}
-	if variables := config.Environment(c.What == "ldap"); len(variables) > 0 {
-		return &push.Error{Outcome: push.Misused, Message: "a service has not your environment, so put what is in " + strings.Join(variables, " and ") + " into files: secret_file, password_file"}
-	}
-	path, err := filepath.Abs(a.cli.Config)
-	if err != nil {
-		return err
-	}
-	s, err := service.New(nothing{}, settings([]string{"--config", path, c.What, "--every", time.Duration(c.Every).String()}, c.User))
-	if err != nil {
-		return err
-	}
-	if err := s.Install(); err != nil {
-		return fmt.Errorf("install the service: %w; this needs the rights of an administrator", err)
-	}
-	fmt.Fprintf(a.out, "Installed the service foyer-push (%s): %s every %v, with the settings %s.\nStart it now: foyer-push service start\n", s.Platform(), c.What, time.Duration(c.Every), path)
 	return nil
 }
 
@@ -92,7 +55,7 @@ func (c *controlCmd) Run(a *app, k *kong.Context) error {
 		s.Stop() // it may not run
 	}
 	if err := service.Control(s, action); err != nil {
-		return fmt.Errorf("%w; this needs the rights of an administrator, and the service to be installed", err)
+		return fmt.Errorf("%w; this needs the rights of an administrator, and the service to be installed; where it ended at once, its log says why: %s", err, whereLogged())
 	}
 	fmt.Fprintf(a.out, "Done: %s.\n", action)
 	return nil
@@ -110,8 +73,19 @@ func (c *statusCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("the service: %w", err)
 	}
-	fmt.Fprintf(a.out, "The service foyer-push %s.\n", map[service.Status]string{service.StatusRunning: "runs", service.StatusStopped: "is stopped"}[status])
+	fmt.Fprintf(a.out, "The service foyer-push %s.\n", map[service.Status]string{service.StatusRunning: "runs", service.StatusStopped: "is stopped", service.StatusUnknown: "is in a state of which the system does not say more"}[status])
 	return nil
+}
+
+// whereLogged says where what the service says can be read.
+func whereLogged() string {
+	switch service.Platform() {
+	case windowsService:
+		return "the event log, Application, source foyer-push"
+	case systemd:
+		return "journalctl -u foyer-push"
+	}
+	return "the log of the system"
 }
 
 // nothing is the program of a service that is only administered here.
@@ -125,14 +99,25 @@ func (nothing) Stop(service.Service) error { return nil }
 
 // program is what runs as a service: until the system says stop.
 type program struct {
-	ctx  context.Context
-	stop context.CancelFunc
-	work func(context.Context)
-	done chan struct{}
+	ctx   context.Context
+	stop  context.CancelFunc
+	check func() error // before it counts as started
+	work  func(context.Context)
+	done  chan struct{}
+}
+
+// newProgram returns one that works until ctx is done at the latest.
+func newProgram(ctx context.Context, check func() error, work func(context.Context)) *program {
+	p := &program{check: check, work: work, done: make(chan struct{})}
+	p.ctx, p.stop = context.WithCancel(ctx)
+	return p
 }
 
 // Start implements service.Interface: it may not block.
 func (p *program) Start(service.Service) error {
+	if err := p.check(); err != nil {
+		return err
+	}
 	go func() {
 		defer close(p.done)
 		p.work(p.ctx)
@@ -147,17 +132,31 @@ func (p *program) Stop(service.Service) error {
 	return nil
 }
 
-// serve runs work until it is interrupted, or, as a service, until the system says stop.
-func (a *app) serve(work func(context.Context)) error {
-	if service.Interactive() || service.Platform() == "linux-systemd" { // systemd says stop by a signal, and reads the log from where it is written
+// The platforms of which something is particular, as the library calls them.
+const (
+	windowsService = "windows-service"
+	systemd        = "linux-systemd"
+)
+
+// serve runs work until it is interrupted, or, as a service of Windows, until the system says stop. What check says against it is an error before anything is done; as a service it is one only after the
+// system's manager was told that the program is there, since the manager would wait for that, and then know nothing but that it did not come.
+func (a *app) serve(check func() error, work func(context.Context)) error {
+	if service.Interactive() || service.Platform() != windowsService { // others say stop by a signal, and read the log from where it is written
+		if err := check(); err != nil {
+			return err
+		}
 		work(a.ctx)
 		return nil
 	}
-	ctx, stop := context.WithCancel(a.ctx)
-	s, err := service.New(&program{ctx: ctx, stop: stop, work: work, done: make(chan struct{})}, settings(nil, ""))
+	s, err := service.New(newProgram(a.ctx, check, work), settings(nil, ""))
 	if err != nil {
 		return err
 	}
+	return a.manage(s)
+}
+
+// manage runs a service under the system's manager, and has what is said go to the system's log: also why it cannot start.
+func (a *app) manage(s service.Service) error {
 	logger, err := s.Logger(nil)
 	if err != nil {
 		return err
