@@ -1,0 +1,221 @@
+package connect_test
+
+import (
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"foyer"
+	"foyer/connect"
+	"foyer/entra/entratest"
+	"foyer/store"
+)
+
+// failing lets every request to users/delta fail until stop is called.
+func (f *fixture) failing(failure entratest.Failure) (stop func()) {
+	return f.fake.Fail(func(r *http.Request) *entratest.Failure {
+		if r.URL.Path == "/v1.0/users/delta" {
+			return &failure
+		}
+		return nil
+	})
+}
+
+func TestFaults_RestLongerEachTimeAndComeBack(t *testing.T) {
+	f := newFixture(t)
+	f.people("ann@acme.com", "bob@acme.com")
+	session := f.connected()
+	stop := f.failing(entratest.Failure{Status: 500})
+	f.clock.Move(time.Hour)
+	for n, want := range []time.Duration{6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 24 * time.Hour} {
+		f.tick()
+		c := f.wantState(foyer.Connected)
+		if rest := c.NextAt.Sub(f.clock.Now()).Round(time.Minute); rest != want || c.Failures != n+1 || c.Problem == "" {
+			t.Errorf("failure %d: it rests %v, want %v: %+v", n+1, rest, want, c)
+		}
+		f.wantAlerts("unread")
+		f.clock.Move(want + time.Minute)
+	}
+	stop()
+	f.tick()
+	if c := f.one(); c.Failures != 0 || c.Problem != "" {
+		t.Errorf("it goes on from %+v", c)
+	}
+	f.wantAlerts()
+	if f.enabled() != 3 {
+		t.Errorf("%d are enabled", f.enabled())
+	}
+	f.act(session, connect.ActSync)
+}
+
+func TestFaults_GivenUpAfter28Days(t *testing.T) {
+	f := newFixture(t)
+	f.people("ann@acme.com")
+	f.connected()
+	f.failing(entratest.Failure{Status: 503})
+	for range 32 {
+		f.clock.Move(24 * time.Hour)
+		f.tick()
+	}
+	f.wantState(foyer.Disconnected)
+	f.wantAlerts("disconnected")
+	if f.enabled() != 2 {
+		t.Errorf("%d are enabled", f.enabled())
+	}
+}
+
+// TestFaults_RetryAfterIsKept holds that Microsoft is not asked before it said, however long that is.
+func TestFaults_RetryAfterIsKept(t *testing.T) {
+	for _, wait := range []time.Duration{17 * time.Second, 40 * time.Minute} {
+		f := newFixture(t)
+		f.people("ann@acme.com")
+		f.connected()
+		f.people("bob@acme.com")
+		f.clock.Move(time.Hour)
+		stop := f.fake.FailAt("/users/delta", 1, entratest.Throttled(wait))
+		f.tick()
+		stop()
+		if next := f.one().NextAt; wait > 2*time.Minute && next.Sub(f.clock.Now()).Round(time.Second) != wait {
+			t.Errorf("it is read again in %v, want %v", next.Sub(f.clock.Now()), wait)
+		}
+		f.wantAlerts()
+		f.clock.Move(wait + time.Second)
+		f.tick()
+		if f.book()["bob@acme.com"] == nil || f.fake.TooEarly() > 0 {
+			t.Errorf("after %v: the book has %v; asked too early %d times", wait, f.book(), f.fake.TooEarly())
+		}
+	}
+}
+
+func TestFaults_PermissionTakenBack(t *testing.T) {
+	for name, take := range map[string]func(f *fixture){
+		"application removed":  func(f *fixture) { f.tenant.Remove(f.app) },
+		"permission withdrawn": func(f *fixture) { f.tenant.Withdraw(f.app, "User.Read.All") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.people("ann@acme.com")
+			session := f.connected()
+			take(f)
+			f.fake.EndTokens()
+			f.later()
+			f.wantState(foyer.Disconnected)
+			f.wantAlerts("disconnected")
+			if f.enabled() != 2 {
+				t.Errorf("%d are enabled", f.enabled())
+			}
+			f.later() // it is not asked any more
+			agree, err := f.AskAgain(t.Context(), session, browser)
+			f.must(err)
+			f.must(f.Agreed(t.Context(), f.callback(agree, entratest.Walk{Account: f.admin}), browser, here))
+			f.people("new@acme.com")
+			f.tick()
+			f.wantState(foyer.Connected)
+			f.wantAlerts()
+			if f.enabled() != 3 {
+				t.Errorf("%d are enabled once it agreed again", f.enabled())
+			}
+		})
+	}
+}
+
+func TestFaults_OurOwnCredential(t *testing.T) {
+	f := newFixture(t)
+	f.people("ann@acme.com")
+	f.connected()
+	f.app.Secrets = []entratest.Secret{{Text: "another"}}
+	f.fake.Register(f.app)
+	f.fake.EndTokens()
+	f.later()
+	c := f.wantState(foyer.Connected)
+	f.wantAlerts("unread")
+	if strings.Contains(c.Problem, "s3cret") || c.Failures != 0 {
+		t.Errorf("the connection says %+v", c)
+	}
+	f.must(f.store.SetEntraApp(t.Context(), f.operator, func(app *store.EntraApp) error {
+		app.Credentials = append(app.Credentials, store.EntraCredential{Number: 2, Secret: "another", InUse: true, ExpiresAt: f.clock.Now().Add(400 * 24 * time.Hour)})
+		return nil
+	}))
+	f.clock.Move(2 * time.Hour)
+	f.tick()
+	f.wantAlerts()
+}
+
+func TestFaults_PoisonedLinkIsNotFollowed(t *testing.T) {
+	f := newFixture(t)
+	f.fake.SetHabits(entratest.Habits{PageSize: 2})
+	f.people("ann@acme.com", "bob@acme.com", "cat@acme.com")
+	f.connected()
+	f.people("new@acme.com")
+	f.clock.Move(time.Hour)
+	stop := f.fake.FailAt("/users/delta", 1, entratest.Failure{LinkHost: f.fake.Elsewhere})
+	f.tick()
+	stop()
+	if f.fake.Count("elsewhere", "") > 0 {
+		t.Error("the stranger's host was asked")
+	}
+	f.wantAlerts("unread")
+	f.must(f.ActAs(t.Context(), f.operator, f.org.ID, f.one().Source, connect.ActSync))
+	f.tick()
+	f.wantAlerts()
+	if f.enabled() != 5 {
+		t.Errorf("%d are enabled", f.enabled())
+	}
+}
+
+func TestFaults_CredentialEnds(t *testing.T) {
+	f := newFixture(t)
+	f.connected()
+	for _, step := range []struct {
+		days int
+		want []string
+	}{{330, nil}, {6, []string{"credential"}}, {23, []string{"credential"}}, {5, []string{"credential"}}} {
+		f.clock.Move(time.Duration(step.days) * 24 * time.Hour)
+		f.must(f.store.WatchEntraApp(t.Context(), f.operator))
+		got := slices.DeleteFunc(f.alerts(), func(kind string) bool { return kind != "credential" })
+		if !slices.Equal(got, step.want) {
+			t.Errorf("after %d days more the alerts are %q", step.days, got)
+		}
+	}
+}
+
+// TestReading_ManyPeople reads 50,000 people and then 1 % changes, in memory that does not grow with them.
+func TestReading_ManyPeople(t *testing.T) {
+	f := newFixture(t)
+	f.fake.SetHabits(entratest.Habits{PageSize: 999})
+	all := f.tenant.Populate(50_000, 3)
+	session, _ := f.connect()
+	before := heap()
+	f.tick()
+	if grown := heap() - before; grown > 64<<20 {
+		t.Errorf("after the reading %d MiB more are used", grown>>20)
+	}
+	f.act(session, connect.ActConfirm)
+	f.tick()
+	first := f.runs()[0]
+	if first.Status != foyer.Applied || first.Added < 40_000 {
+		t.Fatalf("the first run is %+v", first)
+	}
+	for _, u := range all[:500] {
+		f.tenant.Update(u.ID, func(u *entratest.User) { u.JobTitle += " II" })
+	}
+	f.fake.Forget()
+	f.later()
+	run := f.runs()[0]
+	if run.ID == first.ID || run.Updated == 0 || run.Updated > 500 || run.Disabled > 0 {
+		t.Errorf("the run of the changes is %+v", run)
+	}
+	if asked := f.fake.Count("graph", "/users/delta"); asked > 3 {
+		t.Errorf("500 changes took %d requests", asked)
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
