@@ -312,6 +312,10 @@ func (c *Connector) delivery(ctx context.Context, org foyer.OrgID, conn foyer.Co
 // upToDate tells whether a delivery need not be made: it says what the last one said, which is in the book or waits for a decision.
 func (c *Connector) upToDate(ctx context.Context, r *store.Reading, digest []byte) (same bool, err error) {
 	err = c.Store.View(ctx, c.operator, r.Org.ID, func(b *store.Book) error {
+		if source := b.Source(r.Connection.Source); source == nil || !source.EndedAt.IsZero() {
+			same = true // it delivers no more
+			return nil
+		}
 		last, err := b.LastApplied(r.Connection.Source)
 		if err != nil {
 			return err

@@ -48,6 +48,9 @@ func (s *Store) CreateKey(ctx context.Context, caller foyer.Caller, org foyer.Or
 		if err != nil {
 			return err
 		}
+		if source.Kind != foyer.CSV {
+			return foyer.Errorf(foyer.Conflict, "the source %q is read from a directory: a file for it would take away whom it does not list. Make another source for files", source.Name)
+		}
 		if !source.EndedAt.IsZero() {
 			return foyer.Errorf(foyer.Conflict, "the source %q has ended, and delivers no more; name another one, or undo its end", source.Name)
 		}

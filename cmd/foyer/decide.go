@@ -206,6 +206,9 @@ func (c *syncCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
+		if source.Kind != foyer.CSV {
+			return foyer.Errorf(foyer.Conflict, "the source %q is read from a directory: a file for it would take away whom it does not list; to read it now: foyer entra sync --org %s", source.Name, org.Slug)
+		}
 		file, err := openDelivery(c.File)
 		if err != nil {
 			return err
