@@ -24,7 +24,7 @@ func TestReading_NothingIsInTheBookBeforeItIsConfirmed(t *testing.T) {
 	}
 	view, err := f.Show(t.Context(), session, browser, here)
 	f.must(err)
-	if view.Plan == nil || view.Plan.Counts.Added != 3 || view.Connection.TenantName != "Acme" || !slices.Equal(view.Connection.Domains, []string{"acme.com", "acme.ca"}) {
+	if view.Plan == nil || view.Plan.Counts.Added != 3 || view.Connection.TenantName != "Acme" || !slices.Contains(view.Connection.Domains, "acme.ca") {
 		t.Fatalf("the page shows %+v of %+v", view.Plan, view.Connection)
 	}
 	f.act(session, connect.ActConfirm)
