@@ -89,7 +89,7 @@ func (s *Store) CreateEntraLink(ctx context.Context, caller foyer.Caller, org fo
 		if err != nil {
 			return err
 		}
-		return s.audit(t, caller, org, "entra.link", linkName(link.ID), fmt.Sprintf("for=%s site=%v shared=%v expires=%d", link.For, link.Site, link.Shared, millis(link.ExpiresAt)))
+		return s.audit(t, caller, org, "entra.link", linkName(link.ID), fmt.Sprintf("for=%s any=%v site=%v shared=%v expires=%d", link.For, link.AnyTenant, link.Site, link.Shared, millis(link.ExpiresAt)))
 	})
 	return token, link, err
 }

@@ -57,7 +57,7 @@ func TestPostgres_KeysBeginWithTheOrganization(t *testing.T) {
 	db := w.open()
 	const q = `SELECT c.relname || ' ' || ic.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class ic ON ic.oid = i.indexrelid
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-		WHERE c.relnamespace = current_schema()::regnamespace AND c.relname NOT IN ('meta', 'org', 'goose_db_version') AND a.attname <> 'org'`
+		WHERE c.relnamespace = current_schema()::regnamespace AND c.relname NOT IN ('meta', 'org', 'entra_tenant', 'goose_db_version') AND a.attname <> 'org'`
 	const others = `SELECT conname FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace
 		UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
 		UNION ALL SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = current_schema()::regnamespace AND relname <> 'goose_db_version_id_seq'`
@@ -246,7 +246,7 @@ func TestPostgres_AppRole(t *testing.T) {
 	if _, err := store.Migrate(t.Context(), store.Config{Database: superuser}, "postgres"); foyer.KindOf(err) != foyer.Invalid {
 		t.Errorf("a superuser as the role: %v", err)
 	}
-	ask(t, superuser, `DELETE FROM goose_db_version WHERE version_id = 4`) // as if a newer program came
+	ask(t, superuser, `DELETE FROM goose_db_version WHERE version_id = 5`) // as if a newer program came
 	if _, err := store.Open(t.Context(), config(t, app)); foyer.KindOf(err) != foyer.Forbidden || !strings.Contains(err.Error(), "foyer migrate") {
 		t.Errorf("the error is %v", err)
 	}
@@ -274,7 +274,7 @@ func TestMigrate_ManyAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	schema, err := store.CheckSchema(t.Context(), store.Config{Database: address})
-	if err != nil || len(schema.Pending) > 0 || schema.Version < 4 {
+	if err != nil || len(schema.Pending) > 0 || schema.Version < 5 {
 		t.Errorf("%+v, %v", schema, err)
 	}
 	db, err := sql.Open("pgx", address)
