@@ -155,7 +155,7 @@ func TestRedeem_KeysThatCannotBeReadAreNoForgery(t *testing.T) {
 			})
 			_, err := w.app.Redeem(t.Context(), code, s)
 			wantKind(t, err, entra.Unavailable)
-			if n := w.Count(entratest.Login, "/keys"); n != 3 {
+			if n := w.Count(entratest.Login, "/keys"); n < 2 || n > 3 { // tries that come at once share an answer
 				t.Errorf("the keys were asked for %d times", n)
 			}
 			stop()
@@ -246,12 +246,12 @@ func TestParseCallback_DeclinedSignIn(t *testing.T) {
 // TestParseCallback_LooksAtErrorFirst holds what is made of what a browser brings, which anybody may have written.
 func TestParseCallback_LooksAtErrorFirst(t *testing.T) {
 	for query, want := range map[string]entra.Kind{
-		"":               entra.Forged,
-		"code=":          entra.Forged,
-		"code=a&code=b":  entra.Forged,
-		"error=&code=a":  entra.Invalid,
-		"state=s&kode=a": entra.Forged,
-		"code=a&error=access_denied":                                             entra.Denied,
+		"":                           entra.Forged,
+		"code=":                      entra.Forged,
+		"code=a&code=b":              entra.Forged,
+		"error=&code=a":              entra.Invalid,
+		"state=s&kode=a":             entra.Forged,
+		"code=a&error=access_denied": entra.Denied,
 		"error=consent_required&error_description=AADSTS65001%3a+no":             entra.Denied,
 		"error=access_denied&error_description=AADSTS90094%3a+ask":               entra.Denied,
 		"error=temporarily_unavailable":                                          entra.Unavailable,
