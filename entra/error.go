@@ -99,7 +99,6 @@ var verdicts = map[string]verdict{
 	"50027":   {BadCredential, "Microsoft does not take what our application's certificate signed"},
 	"65004":   {Denied, "the permissions were not agreed to: start again from the link, and accept"},
 	"90094":   {Denied, "the tenant lets only administrators agree to permissions: ask one of them to open the link"},
-	"90008":   {Denied, "the permissions were not agreed to: start again from the link, and accept"},
 	"50105":   {Denied, "the tenant lets only people assigned to the application sign in to it"},
 	"50020":   {Denied, "the account is of another tenant: start again from the link, with an account of the tenant that is to be connected"},
 	"501481":  {Forged, "the sign-in was begun in another browser: start again from the link"},

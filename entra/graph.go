@@ -34,7 +34,11 @@ type Tenant struct {
 }
 
 // Tenant returns the tenant with this id, a GUID. It asks nobody.
-func (a *App) Tenant(id string) *Tenant { return &Tenant{app: a, id: strings.ToLower(id)} }
+func (a *App) Tenant(id string) *Tenant {
+	own := *a
+	own.log = a.log.With("tenant", id)
+	return &Tenant{app: &own, id: strings.ToLower(id)}
+}
 
 // query is one GET of the Graph.
 type query struct {

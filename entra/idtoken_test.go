@@ -26,13 +26,13 @@ type issuer struct {
 	*httptest.Server
 	key    *rsa.PrivateKey
 	claims map[string]any
-	none   bool // no ID token at all
-	org    string
+	none   bool   // no ID token at all
+	org    string // whom the Graph says it is
 }
 
 func newIssuer(t *testing.T) *issuer {
 	t.Helper()
-	i := &issuer{org: tenant}
+	i := &issuer{}
 	_, i.key = newCertificate(t)
 	i.Server = httptest.NewTLSServer(i)
 	t.Cleanup(i.Close)
@@ -69,6 +69,7 @@ func (i *issuer) redeem(t *testing.T, wrong map[string]any) (*entra.Visitor, err
 	now := time.Now().Unix()
 	i.claims = map[string]any{"iss": i.URL + "/" + tenant + "/v2.0", "aud": client, "tid": tenant, "oid": someone, "nonce": s.Nonce, "iat": now, "nbf": now, "exp": now + 3600}
 	maps.Copy(i.claims, wrong)
+	i.org, _ = i.claims["tid"].(string) // the Graph agrees
 	maps.DeleteFunc(i.claims, func(_ string, v any) bool { return v == nil })
 	return app.Redeem(t.Context(), "code", s)
 }
