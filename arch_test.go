@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	"server":          {"", "csvfile", "oauth", "reconcile", "store"},
 	"script":          {},
 	"bench/staff":     {},
+	"entra":           {""},
 	"entra/entratest": {},
 	"trust":           {},
 	"directory":       {"", "match", "trust"},

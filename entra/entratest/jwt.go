@@ -36,7 +36,7 @@ func (f *Fake) RotateKeys() {
 }
 
 func (f *Fake) rotate() {
-	f.keys = append(f.keys, signingKey{strings.ReplaceAll(newID(), "-", ""), newKey()})
+	f.keys = append(f.keys, signingKey{newKeyID(), newKey()})
 	if len(f.keys) > keep {
 		f.keys = f.keys[1:]
 	}
@@ -53,10 +53,17 @@ func newKey() *rsa.PrivateKey {
 	return key
 }
 
+// newKeyID makes the name of a key. Microsoft's is the SHA-1 of a certificate too, as x5t (RFC 7517 §4.8), and libraries refuse a key whose x5t has not its size.
+func newKeyID() string {
+	var sum [20]byte
+	rand.Read(sum[:])
+	return encode(sum[:])
+}
+
 // signer returns the key that signs.
 func (f *Fake) signer() signingKey {
 	if len(f.keys) == 0 {
-		f.keys = []signingKey{{strings.ReplaceAll(newID(), "-", ""), firstKey()}}
+		f.keys = []signingKey{{newKeyID(), firstKey()}}
 	}
 	return f.keys[len(f.keys)-1]
 }
