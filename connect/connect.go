@@ -10,6 +10,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -95,6 +96,12 @@ func (c *Connector) client(ctx context.Context) (*entra.App, error) {
 	return app, nil
 }
 
+// authority returns where Microsoft signs people in, https://HOST.
+func (c *Connector) authority(ctx context.Context) (string, error) {
+	kept, err := c.Store.EntraApp(ctx, c.operator)
+	return cmp.Or(kept.Authority, entra.DefaultAuthority), err
+}
+
 func sameApp(a, b store.EntraApp) bool {
 	return fmt.Sprint(a) == fmt.Sprint(b)
 }
@@ -137,10 +144,11 @@ func (c *Connector) signIn(state string) entra.SignIn {
 
 // Landing is what the page of a link says before anything is done.
 type Landing struct {
-	Org     foyer.Org
-	Link    foyer.EntraLink
-	Site    string // its name; "": the whole organization
-	Expires time.Time
+	Org       foyer.Org
+	Link      foyer.EntraLink
+	Site      string // its name; "": the whole organization
+	Expires   time.Time
+	Microsoft string // where it leads to, https://HOST
 }
 
 // Landing returns what the page of a link says. foyer.NotFound where the link cannot be used.
@@ -150,6 +158,9 @@ func (c *Connector) Landing(ctx context.Context, link string) (*Landing, error) 
 		return nil, err
 	}
 	landing := &Landing{Org: org, Link: l, Expires: l.ExpiresAt}
+	if landing.Microsoft, err = c.authority(ctx); err != nil {
+		return nil, err
+	}
 	sites, err := c.Store.Sites(ctx, c.operator, org.ID)
 	for _, site := range sites {
 		if site.ID == l.Site {
