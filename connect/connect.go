@@ -216,11 +216,10 @@ func (c *Connector) SignedIn(ctx context.Context, query url.Values, browser stri
 		return "", "", c.refused(ctx, v, from, err)
 	}
 	v.Visitor = who.Username
-	source, err := c.Store.BindTenant(ctx, visitor(v, from), v.Org, v.Link, store.Tenant{ID: who.Tenant, Name: who.TenantName, Domains: who.Domains})
-	if err != nil {
+	if v.Source, err = c.bind(ctx, v, from, who); err != nil {
 		return "", "", c.refused(ctx, v, from, err)
 	}
-	v.Source, v.Step = source.ID, store.StepSession
+	v.Step = store.StepSession
 	if session, err = c.Store.BeginVisit(ctx, v, browser); err != nil {
 		return "", "", err
 	}
@@ -230,6 +229,25 @@ func (c *Connector) SignedIn(ctx context.Context, query url.Values, browser stri
 	}
 	agree, err = c.consent(ctx, app, v, browser, connection)
 	return session, agree, err
+}
+
+// bind connects the tenant that somebody signed in to, and uses up the link. Where it is connected to this organization already, the link leads to that connection: sessions end within
+// hours, and whoever wants to look at a connection later, or has to agree anew, comes by another link.
+func (c *Connector) bind(ctx context.Context, v store.Visit, from netip.Addr, who *entra.Visitor) (foyer.SourceID, error) {
+	source, err := c.Store.BindTenant(ctx, visitor(v, from), v.Org, v.Link, store.Tenant{ID: who.Tenant, Name: who.TenantName, Domains: who.Domains})
+	if foyer.KindOf(err) != foyer.Conflict {
+		return source.ID, err
+	}
+	all, failed := c.Store.Connections(ctx, c.operator, v.Org)
+	if failed != nil {
+		return 0, failed
+	}
+	for _, one := range all {
+		if one.Tenant == who.Tenant { // and the link was made for it: whose is not is refused before anything contradicts
+			return one.Source, c.Store.RevokeEntraLink(ctx, c.operator, v.Org, v.Link)
+		}
+	}
+	return 0, err
 }
 
 // refused notes in the audit that somebody was refused, and returns err as a page can show it.
