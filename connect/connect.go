@@ -53,7 +53,21 @@ type Connector struct {
 
 // New returns a connector.
 func New(c Config) *Connector {
+	if c.Sleep == nil {
+		c.Sleep = sleep
+	}
 	return &Connector{Config: c, operator: foyer.Operator("serve"), wake: make(chan struct{}, 1)}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // Paths of the pages to which Microsoft sends browsers back. They are registered with the application.
@@ -281,6 +295,10 @@ func (c *Connector) Agreed(ctx context.Context, query url.Values, browser string
 		return c.refused(ctx, v, from, err)
 	}
 	tenant, err := entra.ParseConsent(query)
+	if known, ok := asEntra(err); ok && known.Kind == entra.Denied {
+		plain := foyer.Errorf(foyer.Forbidden, "Microsoft says that the permission was not given: nothing was changed. It can be asked for again").Because(err)
+		return c.refused(ctx, v, from, plain)
+	}
 	if err != nil {
 		return c.refused(ctx, v, from, err)
 	}
@@ -296,7 +314,7 @@ func (c *Connector) Agreed(ctx context.Context, query url.Values, browser string
 	if err != nil {
 		return err
 	}
-	if err := app.Tenant(connection.Tenant).Check(ctx); err != nil {
+	if err := c.check(ctx, app, connection.Tenant); err != nil {
 		return c.refused(ctx, v, from, err)
 	}
 	_, err = c.Store.EditConnection(ctx, visitor(v, from), v.Org, v.Source, "agree", func(n *foyer.Connection) error {
@@ -309,6 +327,20 @@ func (c *Connector) Agreed(ctx context.Context, query url.Values, browser string
 		return nil
 	})
 	c.Wake()
+	return err
+}
+
+// check tells whether a tenant that has just agreed can be read. It may take Microsoft some seconds until it knows of that everywhere.
+func (c *Connector) check(ctx context.Context, app *entra.App, tenant string) (err error) {
+	for _, pause := range []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 0} {
+		err = app.Tenant(tenant).Check(ctx)
+		if known, ok := asEntra(err); !ok || known.Kind != entra.Withdrawn || pause == 0 {
+			break
+		}
+		if c.Sleep(ctx, pause) != nil {
+			break
+		}
+	}
 	return err
 }
 
