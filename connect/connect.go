@@ -49,6 +49,7 @@ type Connector struct {
 	mu       sync.Mutex
 	app      *entra.App     // as it was set up
 	made     store.EntraApp // from this
+	strays   strays
 }
 
 // New returns a connector.
@@ -245,6 +246,27 @@ func (c *Connector) SignedIn(ctx context.Context, query url.Values, browser stri
 	return session, agree, err
 }
 
+// maxStrays is how many refusals of an organization are noted in an hour that came by no link: anybody can be refused as often as they like, and each note is a row for good.
+const maxStrays = 20
+
+// strays counts them.
+type strays struct {
+	mu     sync.Mutex
+	hour   int64
+	counts map[foyer.OrgID]int
+}
+
+// take counts one, and tells whether it is within the limit.
+func (s *strays) take(org foyer.OrgID, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if hour := now.Unix() / 3600; s.counts == nil || s.hour != hour || len(s.counts) > 10_000 {
+		s.hour, s.counts = hour, map[foyer.OrgID]int{}
+	}
+	s.counts[org]++
+	return s.counts[org] <= maxStrays
+}
+
 // bind connects the tenant that somebody signed in to, and uses up the link. Where it is connected to this organization already, the link leads to that connection: sessions end within
 // hours, and whoever wants to look at a connection later, or has to agree anew, comes by another link.
 func (c *Connector) bind(ctx context.Context, v store.Visit, from netip.Addr, who *entra.Visitor) (foyer.SourceID, error) {
@@ -268,7 +290,7 @@ func (c *Connector) bind(ctx context.Context, v store.Visit, from netip.Addr, wh
 func (c *Connector) refused(ctx context.Context, v store.Visit, from netip.Addr, err error) error {
 	plain := forPeople(err)
 	kind := foyer.KindOf(plain)
-	if v.Org == "" || kind == foyer.Busy || kind == foyer.Internal {
+	if v.Org == "" || kind == foyer.Busy || kind == foyer.Internal || v.Link == 0 && !c.strays.take(v.Org, c.Store.Now()) {
 		return plain
 	}
 	if noted := c.Store.RefuseVisit(ctx, visitor(v, from), v.Org, v.Link, auditText(err)); noted != nil {
