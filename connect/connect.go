@@ -10,6 +10,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -48,11 +49,26 @@ type Connector struct {
 	mu       sync.Mutex
 	app      *entra.App     // as it was set up
 	made     store.EntraApp // from this
+	strays   strays
 }
 
 // New returns a connector.
 func New(c Config) *Connector {
+	if c.Sleep == nil {
+		c.Sleep = sleep
+	}
 	return &Connector{Config: c, operator: foyer.Operator("serve"), wake: make(chan struct{}, 1)}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
 }
 
 // Paths of the pages to which Microsoft sends browsers back. They are registered with the application.
@@ -93,6 +109,12 @@ func (c *Connector) client(ctx context.Context) (*entra.App, error) {
 	}
 	c.app, c.made = app, kept
 	return app, nil
+}
+
+// authority returns where Microsoft signs people in, https://HOST.
+func (c *Connector) authority(ctx context.Context) (string, error) {
+	kept, err := c.Store.EntraApp(ctx, c.operator)
+	return cmp.Or(kept.Authority, entra.DefaultAuthority), err
 }
 
 func sameApp(a, b store.EntraApp) bool {
@@ -137,10 +159,11 @@ func (c *Connector) signIn(state string) entra.SignIn {
 
 // Landing is what the page of a link says before anything is done.
 type Landing struct {
-	Org     foyer.Org
-	Link    foyer.EntraLink
-	Site    string // its name; "": the whole organization
-	Expires time.Time
+	Org       foyer.Org
+	Link      foyer.EntraLink
+	Site      string // its name; "": the whole organization
+	Expires   time.Time
+	Microsoft string // where it leads to, https://HOST
 }
 
 // Landing returns what the page of a link says. foyer.NotFound where the link cannot be used.
@@ -150,6 +173,9 @@ func (c *Connector) Landing(ctx context.Context, link string) (*Landing, error) 
 		return nil, err
 	}
 	landing := &Landing{Org: org, Link: l, Expires: l.ExpiresAt}
+	if landing.Microsoft, err = c.authority(ctx); err != nil {
+		return nil, err
+	}
 	sites, err := c.Store.Sites(ctx, c.operator, org.ID)
 	for _, site := range sites {
 		if site.ID == l.Site {
@@ -205,11 +231,10 @@ func (c *Connector) SignedIn(ctx context.Context, query url.Values, browser stri
 		return "", "", c.refused(ctx, v, from, err)
 	}
 	v.Visitor = who.Username
-	source, err := c.Store.BindTenant(ctx, visitor(v, from), v.Org, v.Link, store.Tenant{ID: who.Tenant, Name: who.TenantName, Domains: who.Domains})
-	if err != nil {
+	if v.Source, err = c.bind(ctx, v, from, who); err != nil {
 		return "", "", c.refused(ctx, v, from, err)
 	}
-	v.Source, v.Step = source.ID, store.StepSession
+	v.Step = store.StepSession
 	if session, err = c.Store.BeginVisit(ctx, v, browser); err != nil {
 		return "", "", err
 	}
@@ -221,11 +246,51 @@ func (c *Connector) SignedIn(ctx context.Context, query url.Values, browser stri
 	return session, agree, err
 }
 
+// maxStrays is how many refusals of an organization are noted in an hour that came by no link: anybody can be refused as often as they like, and each note is a row for good.
+const maxStrays = 20
+
+// strays counts them.
+type strays struct {
+	mu     sync.Mutex
+	hour   int64
+	counts map[foyer.OrgID]int
+}
+
+// take counts one, and tells whether it is within the limit.
+func (s *strays) take(org foyer.OrgID, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if hour := now.Unix() / 3600; s.counts == nil || s.hour != hour || len(s.counts) > 10_000 {
+		s.hour, s.counts = hour, map[foyer.OrgID]int{}
+	}
+	s.counts[org]++
+	return s.counts[org] <= maxStrays
+}
+
+// bind connects the tenant that somebody signed in to, and uses up the link. Where it is connected to this organization already, the link leads to that connection: sessions end within
+// hours, and whoever wants to look at a connection later, or has to agree anew, comes by another link.
+func (c *Connector) bind(ctx context.Context, v store.Visit, from netip.Addr, who *entra.Visitor) (foyer.SourceID, error) {
+	source, err := c.Store.BindTenant(ctx, visitor(v, from), v.Org, v.Link, store.Tenant{ID: who.Tenant, Name: who.TenantName, Domains: who.Domains})
+	if foyer.KindOf(err) != foyer.Conflict {
+		return source.ID, err
+	}
+	all, failed := c.Store.Connections(ctx, c.operator, v.Org)
+	if failed != nil {
+		return 0, failed
+	}
+	for _, one := range all {
+		if one.Tenant == who.Tenant { // and the link was made for it: whose is not is refused before anything contradicts
+			return one.Source, c.Store.RevokeEntraLink(ctx, c.operator, v.Org, v.Link)
+		}
+	}
+	return 0, err
+}
+
 // refused notes in the audit that somebody was refused, and returns err as a page can show it.
 func (c *Connector) refused(ctx context.Context, v store.Visit, from netip.Addr, err error) error {
 	plain := forPeople(err)
 	kind := foyer.KindOf(plain)
-	if v.Org == "" || kind == foyer.Busy || kind == foyer.Internal {
+	if v.Org == "" || kind == foyer.Busy || kind == foyer.Internal || v.Link == 0 && !c.strays.take(v.Org, c.Store.Now()) {
 		return plain
 	}
 	if noted := c.Store.RefuseVisit(ctx, visitor(v, from), v.Org, v.Link, auditText(err)); noted != nil {
@@ -252,6 +317,10 @@ func (c *Connector) Agreed(ctx context.Context, query url.Values, browser string
 		return c.refused(ctx, v, from, err)
 	}
 	tenant, err := entra.ParseConsent(query)
+	if known, ok := asEntra(err); ok && known.Kind == entra.Denied {
+		plain := foyer.Errorf(foyer.Forbidden, "Microsoft says that the permission was not given: nothing was changed. It can be asked for again").Because(err)
+		return c.refused(ctx, v, from, plain)
+	}
 	if err != nil {
 		return c.refused(ctx, v, from, err)
 	}
@@ -267,7 +336,7 @@ func (c *Connector) Agreed(ctx context.Context, query url.Values, browser string
 	if err != nil {
 		return err
 	}
-	if err := app.Tenant(connection.Tenant).Check(ctx); err != nil {
+	if err := c.check(ctx, app, connection.Tenant); err != nil {
 		return c.refused(ctx, v, from, err)
 	}
 	_, err = c.Store.EditConnection(ctx, visitor(v, from), v.Org, v.Source, "agree", func(n *foyer.Connection) error {
@@ -280,6 +349,20 @@ func (c *Connector) Agreed(ctx context.Context, query url.Values, browser string
 		return nil
 	})
 	c.Wake()
+	return err
+}
+
+// check tells whether a tenant that has just agreed can be read. It may take Microsoft some seconds until it knows of that everywhere.
+func (c *Connector) check(ctx context.Context, app *entra.App, tenant string) (err error) {
+	for _, pause := range []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 0} {
+		err = app.Tenant(tenant).Check(ctx)
+		if known, ok := asEntra(err); !ok || known.Kind != entra.Withdrawn || pause == 0 {
+			break
+		}
+		if c.Sleep(ctx, pause) != nil {
+			break
+		}
+	}
 	return err
 }
 

@@ -33,9 +33,13 @@ func forPeople(err error) error {
 	}
 	kind := map[entra.Kind]foyer.Kind{
 		entra.Throttled: foyer.Busy, entra.Unavailable: foyer.Busy, entra.Resync: foyer.Busy, entra.Withdrawn: foyer.Forbidden,
-		entra.BadCredential: foyer.Conflict, entra.Denied: foyer.Forbidden, entra.Forged: foyer.Forbidden, entra.Invalid: foyer.Invalid,
+		entra.BadCredential: foyer.Conflict, entra.Missing: foyer.NotFound, entra.Denied: foyer.Forbidden, entra.Forged: foyer.Forbidden, entra.Invalid: foyer.Invalid,
 	}[known.Kind]
-	plain := foyer.Errorf(kind, "%s", known.Message).Because(err)
+	message := known.Message
+	if known.Kind == entra.BadCredential {
+		message = "Microsoft does not take Foyer's own credential: whoever runs Foyer has to renew it (foyer entra app); nothing is wrong on your side"
+	}
+	plain := foyer.Errorf(kind, "%s", message).Because(err)
 	plain.RetryAfter = known.RetryAfter
 	return plain
 }

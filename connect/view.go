@@ -22,7 +22,8 @@ type View struct {
 	Sites      []foyer.Site
 	Plan       *Plan      // what it would do; nil: the tenant is being read, or it is confirmed
 	Last       *foyer.Run // the newest run of its source; nil: none yet
-	SeesGroups bool       // the tenant lets the application see who is in which group
+	SeesGroups bool       // the tenant lets the application see who is in which group; of a page that needs to know, who shows it asks SeesGroups
+	Microsoft  string     // where its administrator agrees, https://HOST
 }
 
 // Show returns what the page of a connection shows. foyer.Unauthenticated where the session has ended.
@@ -33,6 +34,9 @@ func (c *Connector) Show(ctx context.Context, session, browser string, from neti
 	}
 	view := &View{Visitor: v.Visitor}
 	if view.Connection, err = c.connection(ctx, v); err != nil {
+		return nil, err
+	}
+	if view.Microsoft, err = c.authority(ctx); err != nil {
 		return nil, err
 	}
 	err = c.Store.View(ctx, c.operator, v.Org, func(b *store.Book) error {

@@ -60,6 +60,7 @@ type Foyer struct {
 	Org       foyer.Org
 	Script    *script.Script // with a key of Org
 	CAFile    string
+	URL       string // of the server: https://127.0.0.1:PORT
 }
 
 // OpenStore opens a store in a folder of the test's.
@@ -82,6 +83,12 @@ func Start(t testing.TB) *Foyer {
 // StartWith is Start with settings of the server; what Start fills in is overwritten, but for a folder for uploads.
 func StartWith(t testing.TB, c server.Config) *Foyer {
 	t.Helper()
+	return start(t, c, func(*Foyer, *vault.Vault, *server.Config) {})
+}
+
+// start starts a server once ready has had the last word on its settings, which stand in f by then.
+func start(t testing.TB, c server.Config, ready func(*Foyer, *vault.Vault, *server.Config)) *Foyer {
+	t.Helper()
 	f := &Foyer{Dir: t.TempDir(), Clock: NewClock(), Operator: foyer.Operator("test")}
 	s, v := OpenStore(t, f.Dir, f.Clock.Now)
 	if c.Log == nil {
@@ -96,6 +103,8 @@ func StartWith(t testing.TB, c server.Config) *Foyer {
 	if c.SpoolDir == "" {
 		c.SpoolDir = f.Dir
 	}
+	f.URL = "https://" + l.Addr().String()
+	ready(f, v, &c)
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	srv := server.New(c)
@@ -108,7 +117,7 @@ func StartWith(t testing.TB, c server.Config) *Foyer {
 	f.CAFile = certificates.CAFile()
 	f.Org = f.NewOrg(t, "Acme")
 	f.Script = f.NewKey(t, f.Org, store.NewKey{})
-	f.Script.URL = "https://" + l.Addr().String()
+	f.Script.URL = f.URL
 	return f
 }
 

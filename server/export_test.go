@@ -1,10 +1,14 @@
 package server
 
-import "net/http"
+import (
+	"net/http"
+
+	"foyer/connect"
+)
 
 // Routes returns each route as "METHOD /path".
 func Routes() (routes []string) {
-	for path, r := range New(Config{}).routes {
+	for path, r := range New(Config{Connect: &connect.Connector{}}).routes {
 		routes = append(routes, r.method+" "+path)
 	}
 	return routes

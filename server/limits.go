@@ -17,6 +17,7 @@ type Limits struct {
 	Body        int64 // bytes of a file; 256 MiB
 	CSV         csvfile.Limits
 	Uploads     int           // of one key in a minute; 120
+	Pages       int           // of one address (of IPv6: one network of 64 bits) in a minute, of which one that is dear counts as six; 240
 	Stall       time.Duration // between two parts of a body, and until a reply is taken; 30 seconds
 	Header      time.Duration // until the header of a request is there; 10 seconds
 	Connections int           // at once; 10,000
@@ -26,6 +27,7 @@ type Limits struct {
 func (l Limits) orDefault() Limits {
 	setDefault(&l.Body, 256<<20)
 	setDefault(&l.Uploads, 120)
+	setDefault(&l.Pages, 240)
 	setDefault(&l.Stall, 30*time.Second)
 	setDefault(&l.Header, 10*time.Second)
 	setDefault(&l.Connections, 10_000)
@@ -39,25 +41,28 @@ func setDefault[T ~int | ~int64](v *T, to T) {
 	}
 }
 
-// uploads counts the uploads of each key within the minute.
-type uploads struct {
+// perMinute counts what each of some clients does within the minute.
+type perMinute[K comparable] struct {
 	mu     sync.Mutex
 	minute int64
-	counts map[foyer.KeyID]int
+	counts map[K]int
 }
 
-// take counts an upload and returns how long its sender is to wait; 0 where it is within the limit.
-func (u *uploads) take(key foyer.KeyID, limit int, now time.Time) time.Duration {
-	u.mu.Lock()
-	defer u.mu.Unlock()
+// maxCounted is how many clients are counted; who comes beyond waits for the next minute.
+const maxCounted = 100_000
+
+// take counts what a client does, by what it costs, and returns how long it is to wait; 0 where it is within the limit.
+func (p *perMinute[K]) take(client K, cost, limit int, now time.Time) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	minute := now.Unix() / 60
-	if u.counts == nil || u.minute != minute {
-		u.minute, u.counts = minute, map[foyer.KeyID]int{}
+	if p.counts == nil || p.minute != minute {
+		p.minute, p.counts = minute, map[K]int{}
 	}
-	if u.counts[key] >= limit {
+	if n, known := p.counts[client]; n+cost > limit || !known && len(p.counts) >= maxCounted {
 		return time.Unix((minute+1)*60, 0).Sub(now)
 	}
-	u.counts[key]++
+	p.counts[client] += cost
 	return 0
 }
 

@@ -20,6 +20,8 @@ import (
 // another key's of its organization, one's of another site, one's of another organization, and one that is nobody's.
 type access struct {
 	public bool // it tells everybody the same
+	link   bool // a page for whoever has a link, or brings back a state that their browser was given: TestConnect_LinksThatCannotBeUsedReadAlike, TestConnect_Attacks
+	visit  bool // a page for whoever has a session, in their browser: TestConnect_SessionsAreOfOneBrowser
 	ask    func(t *testing.T, w *tenants, caller *script.Script, target target) *http.Request
 	want   map[string]int
 }
@@ -32,6 +34,18 @@ var routes = map[string]access{
 	"GET /healthz": {public: true},
 	"GET /readyz":  {public: true},
 	"GET /.well-known/oauth-authorization-server": {public: true},
+	"GET /connect/entra":                          {link: true},
+	"POST /connect/entra/begin":                   {link: true},
+	"GET /connect/entra/signed-in":                {link: true},
+	"GET /connect/entra/agreed":                   {link: true},
+	"GET /connect/entra/connection":               {visit: true},
+	"GET /connect/entra/settings":                 {visit: true},
+	"GET /connect/entra/groups":                   {visit: true},
+	"POST /connect/entra/set":                     {visit: true},
+	"POST /connect/entra/act":                     {visit: true},
+	"GET /connect/entra/ended":                    {public: true},
+	"GET /connect/entra/foyer.css":                {public: true},
+	"GET /connect/entra/foyer.svg":                {public: true},
 	"POST /auth/connect/token": {
 		ask: func(t *testing.T, w *tenants, caller *script.Script, to target) *http.Request {
 			return formRequest(t, w, tokenPath, grant+"&client_id="+to.id+"&client_secret="+caller.ClientSecret)
@@ -79,7 +93,7 @@ type tenants struct {
 
 func startTenants(t *testing.T) *tenants {
 	t.Helper()
-	w := &tenants{Foyer: foyertest.Start(t), tokens: map[string]string{}}
+	w := &tenants{Foyer: foyertest.StartMicrosoft(t, server.Config{}).Foyer, tokens: map[string]string{}}
 	other := tenant(t, w.Foyer)
 	key := func(org foyer.Org, n store.NewKey) *script.Script { return w.NewKey(t, org, n) }
 	w.callers = map[string]*script.Script{
@@ -165,7 +179,7 @@ func TestRoutes_EachIsClassified(t *testing.T) {
 // organization, another site or another organization, reads byte for byte like what does not exist.
 func TestRoutes_NobodyReachesWhatIsAnothers(t *testing.T) {
 	for name, a := range routes {
-		if a.public {
+		if a.ask == nil {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {

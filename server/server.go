@@ -1,8 +1,8 @@
 // Package server puts Foyer's parts on one TLS listener. It is the one place that turns an error into a reply.
 //
 // A request gets an id, a line in the log, and a bounded body. The handlers return errors; fail.go maps the kind of an error to
-// the shape that the path promises: RFC 6749's JSON on the token endpoint, RFC 9457's elsewhere. There is never a redirect: the programs
-// that upload would follow it without their body or their token.
+// the shape that the path promises: RFC 6749's JSON on the token endpoint, a page where people are, RFC 9457's elsewhere. For programs there is never a redirect: those
+// that upload would follow it without their body or their token. The pages (connect.go) lead browsers on by 303, to Microsoft and to each other.
 package server
 
 import (
@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -23,6 +24,7 @@ import (
 	"time"
 
 	"foyer"
+	"foyer/connect"
 	"foyer/oauth"
 	"foyer/store"
 )
@@ -32,8 +34,9 @@ type Config struct {
 	Store          *store.Store
 	Authority      *oauth.Authority
 	Log            *slog.Logger
-	SpoolDir       string // where large uploads wait until they are applied; empty: the system's folder for temporary files
-	PublicURL      string // as clients reach the server: https://foyer.example.com
+	Connect        *connect.Connector // nil: there are no pages to connect a directory with
+	SpoolDir       string             // where large uploads wait until they are applied; empty: the system's folder for temporary files
+	PublicURL      string             // as clients reach the server: https://foyer.example.com
 	TrustedProxies []netip.Prefix
 	Limits         Limits
 	Drain          time.Duration // how long /readyz says that the server shuts down before it takes no more requests
@@ -44,7 +47,8 @@ type Server struct {
 	Config
 	routes  map[string]route
 	running sync.Map // key and Idempotency-Key of each request that is being carried out
-	uploads uploads
+	uploads perMinute[foyer.KeyID]
+	visits  perMinute[netip.Prefix] // of pages
 	health  health
 }
 
@@ -68,6 +72,9 @@ func New(c Config) *Server {
 		"/readyz":                                 {http.MethodGet, s.ready, failProblem},
 		"/":                                       {http.MethodGet, s.welcome, failProblem},
 	}
+	if c.Connect != nil {
+		maps.Copy(s.routes, s.pageRoutes())
+	}
 	return s
 }
 
@@ -88,11 +95,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if fault := recover(); fault != nil {
 			entry.err = panicked(fault)
 			s.Log.Error("panic", "request", entry.id, "error", entry.err, "stack", string(debug.Stack()))
-			failProblem(out, r, entry.err)
+			s.failOf(r)(out, r, entry.err)
 		}
 		s.logRequest(r, out, entry, time.Since(start))
 	}()
 	s.answer(out, r, entry)
+}
+
+// failOf returns how a request fails.
+func (s *Server) failOf(r *http.Request) func(http.ResponseWriter, *http.Request, error) {
+	if route, ok := s.routes[path.Clean("/"+r.URL.Path)]; ok {
+		return route.fail
+	}
+	return failProblem
 }
 
 // panicked is the error of a panic. Of one that is not Go's own nobody knows what is in its text; the type, and the stack, say where it was.

@@ -23,8 +23,8 @@ import (
 	"foyer/server"
 )
 
-// connect opens a TLS connection that may be refused.
-func connect(t *testing.T, f *foyertest.Foyer) (*tls.Conn, error) {
+// tryDial opens a TLS connection that may be refused.
+func tryDial(t *testing.T, f *foyertest.Foyer) (*tls.Conn, error) {
 	t.Helper()
 	pem, err := os.ReadFile(f.CAFile)
 	must(t, err)
@@ -84,7 +84,7 @@ func TestHTTP_AmbiguousOrHugeRequestsAreRefused(t *testing.T) {
 			"HTTP/0.9":                {"GET /\r\n\r\n", "400"},
 			"HTTP/3 in words":         {"GET / HTTP/3.0\r\nHost: a\r\n\r\n", "505"},
 		} {
-			conn, err := connect(t, f)
+			conn, err := tryDial(t, f)
 			must(t, err)
 			io.WriteString(conn, test.request) // it may be refused before its end
 			if got := statusOf(t, conn); !strings.HasPrefix(got, "HTTP/1.1 "+test.want) && got != "cut" {
@@ -97,7 +97,7 @@ func TestHTTP_AmbiguousOrHugeRequestsAreRefused(t *testing.T) {
 // TestHTTP_LengthBesideChunked holds that of a request with both the chunks count and the connection ends, so that nothing behind it is taken for a request (RFC 9112 §6.1).
 func TestHTTP_LengthBesideChunked(t *testing.T) {
 	f := foyertest.Start(t)
-	conn, err := connect(t, f)
+	conn, err := tryDial(t, f)
 	must(t, err)
 	io.WriteString(conn, "POST /auth/connect/token HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
 		"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -111,7 +111,7 @@ func TestHTTP_LengthBesideChunked(t *testing.T) {
 func TestHTTP_SlowHeaderIsCut(t *testing.T) {
 	f := foyertest.StartWith(t, server.Config{Limits: server.Limits{Header: 300 * time.Millisecond}})
 	meanwhile(t, f, func() {
-		conn, err := connect(t, f)
+		conn, err := tryDial(t, f)
 		must(t, err)
 		begun, ended := time.Now(), make(chan struct{})
 		go func() {
@@ -184,7 +184,7 @@ func crowdIn(t *testing.T, f *foyertest.Foyer, n int) (kept int) {
 		all.Go(func() {
 			gate <- struct{}{}
 			defer func() { <-gate }()
-			if _, err := connect(t, f); err == nil {
+			if _, err := tryDial(t, f); err == nil {
 				mu.Lock()
 				kept++
 				mu.Unlock()
@@ -225,7 +225,7 @@ func TestHTTP_RoomIsGivenBack(t *testing.T) {
 		var conn *tls.Conn
 		var err error
 		for range 100 { // the server learns of the end of the one before a moment later
-			if conn, err = connect(t, f); err == nil {
+			if conn, err = tryDial(t, f); err == nil {
 				break
 			}
 		}

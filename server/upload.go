@@ -81,7 +81,7 @@ func (s *Server) admit(r *http.Request) (foyer.Caller, error) {
 	if err := caller.MaySync(caller.Org, caller.Source); err != nil {
 		return caller, &scopeError{&failure{foyer.Errorf(foyer.Forbidden, "%v", err)}}
 	}
-	if wait := s.uploads.take(caller.Key, s.Limits.Uploads, s.Store.Now()); wait > 0 {
+	if wait := s.uploads.take(caller.Key, 1, s.Limits.Uploads, s.Store.Now()); wait > 0 {
 		logOf(r).caller = caller.Name
 		return caller, &foyer.Error{Kind: foyer.Limited, Message: fmt.Sprintf("this key has sent %d files within a minute; wait, a file a day is what is recommended", s.Limits.Uploads), RetryAfter: wait}
 	}

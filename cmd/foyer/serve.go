@@ -15,6 +15,7 @@ import (
 
 	"foyer"
 	"foyer/certs"
+	"foyer/connect"
 	"foyer/jobs"
 	"foyer/notify"
 	"foyer/server"
@@ -55,6 +56,7 @@ func (c *serveCmd) Run(a *app) error {
 	ctx, stop := context.WithCancel(a.ctx)
 	var running sync.WaitGroup
 	running.Go(func() { runner.Run(ctx) })
+	running.Go(func() { i.connector.Run(ctx) })
 	err = i.serve(ctx)
 	stop()
 	running.Wait()
@@ -86,6 +88,7 @@ type instance struct {
 	url       string
 	certs     *certs.Store
 	server    *server.Server
+	connector *connect.Connector // reads tenants while it runs
 	listeners []net.Listener
 }
 
@@ -117,8 +120,13 @@ func (a *app) start(o *opened, c *serveCmd) (*instance, error) {
 		return nil, fmt.Errorf("listen on %s: %w", c.Listen, err)
 	}
 	i := &instance{url: urlOf(l.Addr()), certs: certificates}
-	i.server = server.New(server.Config{Store: o.Store, Authority: o.authority, Log: a.log, SpoolDir: spool, PublicURL: publicURL, TrustedProxies: c.TrustedProxy,
-		Limits: server.Limits{Uploads: c.Uploads}, Drain: c.Drain})
+	i.connector = connect.New(connect.Config{Store: o.Store, PublicURL: publicURL, Key: o.vault.Key("connect visits"), SpoolDir: spool, Log: a.log})
+	settings := server.Config{Store: o.Store, Authority: o.authority, Log: a.log, SpoolDir: spool, PublicURL: publicURL, TrustedProxies: c.TrustedProxy,
+		Limits: server.Limits{Uploads: c.Uploads}, Drain: c.Drain}
+	if publicURL != "" { // Microsoft has to know where to send browsers back to
+		settings.Connect = i.connector
+	}
+	i.server = server.New(settings)
 	i.listeners = []net.Listener{tls.NewListener(i.server.Limit(l), certificates.TLSConfig())}
 	if c.BehindProxy != "" {
 		plain, err := c.listenPlain()
