@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -160,6 +161,11 @@ func TestReading_GroupsSayTheSite(t *testing.T) {
 		t.Error("a group that is gone has disabled its members")
 	}
 	f.wantAlerts("unread")
+	if c := f.one(); c.Failures != 0 || !strings.Contains(c.Problem, "Toronto staff") {
+		t.Errorf("the connection says %+v", c)
+	}
+	f.set(session, func(s *foyer.EntraSettings) { s.OnlyGroups, s.Groups = false, nil })
+	f.wantAlerts()
 }
 
 // TestR25_WhatWasUndoneWaitsADay holds that what somebody undid is not done again half an hour later.

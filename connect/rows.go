@@ -28,11 +28,20 @@ func readMembers(ctx context.Context, tenant *entra.Tenant, groups []foyer.Group
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read the group %s: %w", g.Group, err)
+			return nil, &groupError{g, err}
 		}
 	}
 	return m, nil
 }
+
+// groupError says which group could not be read.
+type groupError struct {
+	group foyer.GroupSite
+	err   error
+}
+
+func (e *groupError) Error() string { return "read the group " + e.group.Group + ": " + e.err.Error() }
+func (e *groupError) Unwrap() error { return e.err }
 
 // digest returns what stands for all that a delivery says: what is known of the tenant by now, how it is set, and who is in which group.
 func (m members) digest(c foyer.Connection) []byte {
