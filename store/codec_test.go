@@ -248,9 +248,8 @@ func TestNewAddresses_ComeBackInTheOrderOfTheIndex(t *testing.T) {
 		for key, entry := range drawn {
 			n.add(key, foyer.EntryID(entry))
 		}
-		n.sort()
 		var keys []string
-		for _, a := range n.list {
+		for a := range n.sorted() {
 			key, entry := n.get(a)
 			keys = append(keys, string(key))
 			if drawn[string(key)] != int64(entry) {
