@@ -48,7 +48,7 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 	if d.Writes == nil {
 		return next, false, nil
 	}
-	batches, stop := make(chan *batch, 2), make(chan struct{})
+	batches, stop := make(chan *batch, t.dialect.size(2, 8)), make(chan struct{}) // one statement to PostgreSQL is made of four
 	e := encoder{entryEncoder{org: org, dialect: t.dialect}, changeEncoder{org: org, run: d.Run.ID, dialect: t.dialect}, newAddresses{org: org, dialect: t.dialect, first: next == 1}}
 	go e.encode(d.Writes, batches, stop)
 	w := writers{t: t, org: org, claims: map[foyer.SourceID]*claimWriter{}}
