@@ -111,6 +111,10 @@ func TestPostgres_TheWallHidesOtherOrganizations(t *testing.T) {
 		ctx, c := t.Context(), w.Operator
 		w.must(w.Store.Entries(ctx, c, org, func(e *foyer.Entry) error { fmt.Fprintln(&b, *e); return nil }))
 		w.must(w.Store.Audit(ctx, c, org, func(a *foyer.Audit) error { fmt.Fprintln(&b, *a); return nil }))
+		w.must(w.Store.View(ctx, c, org, func(book *store.Book) error { // looked up one by one
+			err := book.Entries([]foyer.EntryID{1, 5, 900}, func(e *foyer.Entry) error { fmt.Fprintln(&b, *e); return nil })
+			return errors.Join(err, book.Addresses([]string{"p1@test.com", "p2@test.com"}, func(key string, a foyer.Address) { fmt.Fprintln(&b, key, a) }))
+		}))
 		for name, list := range map[string]func() (any, error){
 			"runs": func() (any, error) { return w.Store.Runs(ctx, c, org, 0, true) }, "keys": func() (any, error) { return w.Store.Keys(ctx, c, org) },
 			"sites": func() (any, error) { return w.Store.Sites(ctx, c, org) }, "sources": func() (any, error) { return w.Store.Sources(ctx, c, org) },
@@ -356,6 +360,39 @@ func TestCopy_MovesAnInstallation(t *testing.T) {
 	err = store.Copy(t.Context(), operator, from, to, func(store.Copied) {})
 	if foyer.KindOf(err) != foyer.Conflict {
 		t.Errorf("a copy that went on is taken for the original: %v", err)
+	}
+}
+
+// TestCopy_SaysWhichTextItCannotTake holds that a text which PostgreSQL does not take stops a copy with a word about where it is.
+func TestCopy_SaysWhichTextItCannotTake(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	c := config(t, "")
+	c.Dir = t.TempDir()
+	from, err := store.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	fill(t, from)
+	db, err := sql.Open("sqlite", filepath.Join(c.Dir, "foyer.db"))
+	if err == nil {
+		_, err = db.Exec(`UPDATE site SET name = CAST(x'4dff' AS TEXT)`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	c.Database = storetest.Database(t, t.TempDir())
+	to, err := store.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	err = store.Copy(t.Context(), foyer.Operator("op"), from, to, func(store.Copied) {})
+	if foyer.KindOf(err) != foyer.Invalid || !strings.Contains(err.Error(), `row 1 of site has in name a text that is no UTF-8, which PostgreSQL does not take: "M\xff"; give it another`) {
+		t.Errorf("the error is %v", err)
 	}
 }
 
