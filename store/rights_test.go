@@ -131,6 +131,10 @@ var rules = map[string]rule{
 	"HoldReading": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
 		return reading(w, c, func(r *store.Reading) error { return w.Store.HoldReading(w.t.Context(), c, r) })
 	}},
+	"KeepPlan": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
+		return reading(w, c, func(r *store.Reading) error { return w.Store.KeepPlan(w.t.Context(), c, r, []byte("{}")) })
+	}},
+	"WatchEntraApp": {may: operatorOnly, call: func(w *world, c foyer.Caller) error { return w.Store.WatchEntraApp(w.t.Context(), c) }},
 	"EntraKnown": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
 		return reading(w, c, func(r *store.Reading) error {
 			_, err := w.Store.EntraKnown(w.t.Context(), c, r, []string{"a"})

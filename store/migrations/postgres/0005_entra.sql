@@ -1,4 +1,5 @@
 -- +goose Up
+SET LOCAL lock_timeout = '5s';
 
 -- entra_connection: how each source that reads a Microsoft Entra tenant stands.
 CREATE TABLE entra_connection (
