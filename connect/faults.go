@@ -29,7 +29,7 @@ func parseKey(der []byte) (crypto.Signer, error) {
 // forPeople returns an error of Microsoft's services as one that a page can show.
 func forPeople(err error) error {
 	known, ok := asEntra(err)
-	if !ok {
+	if _, plain := errors.AsType[*foyer.Error](err); !ok || plain {
 		return err
 	}
 	kind := map[entra.Kind]foyer.Kind{
