@@ -346,7 +346,9 @@ func (s *Store) apply(t *txn, caller foyer.Caller, act Act, b *Book, d *Delta) e
 			return err
 		}
 	}
-	d.Run.Finished, d.Run.Book = s.clock(), version
+	if d.Run.Finished = s.clock(); d.Run.Book != foyer.Unsettled {
+		d.Run.Book = version
+	}
 	if err := s.checkKeyAgain(t, caller); err != nil {
 		return err
 	}
