@@ -180,7 +180,7 @@ func (a *App) persist(ctx context.Context, do func(context.Context) error) error
 			pause += rand.N(pause)
 		}
 		deadline, limited := ctx.Deadline()
-		if waited > waits || failed >= tries || pause > maxWait || ctx.Err() != nil || limited && time.Until(deadline) < pause {
+		if waited > waits || failed >= tries || pause > maxWait || limited && time.Until(deadline) < pause {
 			return err
 		}
 		a.log.Info("waiting for Microsoft", "kind", e.Kind.String(), "status", e.Status, "code", e.Code, "seconds", pause.Seconds())

@@ -234,6 +234,15 @@ func TestRedeem_OrganizationOfAnotherTenant(t *testing.T) {
 	wantKind(t, err, entra.Forged)
 }
 
+// TestRedeem_NotAgreedTo holds that a consent which is missing at a sign-in is no connection that ended.
+func TestRedeem_NotAgreedTo(t *testing.T) {
+	w := newWorld(t)
+	code, s := w.code(t, w.ann)
+	w.FailAt("/token", 1, entratest.Failure{Status: 400, Code: "invalid_grant", Number: 65001})
+	_, err := w.app.Redeem(t.Context(), code, s)
+	wantKind(t, err, entra.Denied)
+}
+
 // TestParseCallback_DeclinedSignIn holds that who says no is told as that.
 func TestParseCallback_DeclinedSignIn(t *testing.T) {
 	w := newWorld(t)

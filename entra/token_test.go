@@ -5,14 +5,21 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/base64"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
 
 	"foyer/entra"
 	"foyer/entra/entratest"
@@ -79,6 +86,60 @@ func TestCredential_Certificate(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestCredential_AssertionIsAsMicrosoftAdvises holds the header and the life of what the certificate signs (certificate-credentials).
+func TestCredential_AssertionIsAsMicrosoftAdvises(t *testing.T) {
+	w := newWorld(t)
+	certificate, key := newCertificate(t)
+	w.registration.Certificates = []*x509.Certificate{certificate}
+	w.Register(w.registration)
+	var form url.Values
+	c := w.config()
+	c.Credential = entra.Credential{Certificate: certificate, Key: key}
+	c.Client.Transport = spy{c.Client.Transport, func(f url.Values) { form = f }}
+	app, err := entra.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.Tenant(w.acme.ID).Check(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	assertion, err := jwt.ParseSigned(form.Get("client_assertion"), []jose.SignatureAlgorithm{jose.PS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var claims jwt.Claims
+	if err := assertion.Claims(key.Public(), &claims); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(certificate.Raw)
+	header := assertion.Headers[0].ExtraHeaders
+	if header["x5t#S256"] != base64.RawURLEncoding.EncodeToString(sum[:]) || header["typ"] != "JWT" {
+		t.Errorf("the header is %v", header)
+	}
+	if life := claims.Expiry.Time().Sub(claims.NotBefore.Time()); life > 10*time.Minute || life <= 0 || form.Has("client_secret") {
+		t.Errorf("it is good for %v, and the form has a secret: %v", life, form.Has("client_secret"))
+	}
+}
+
+// spy shows the forms that are sent.
+type spy struct {
+	http.RoundTripper
+	see func(url.Values)
+}
+
+func (s spy) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodPost {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		form, _ := url.ParseQuery(string(body))
+		s.see(form)
+	}
+	return s.RoundTripper.RoundTrip(r)
 }
 
 // TestCredential_ThatMicrosoftDoesNotTake holds that our own credential is blamed, and nobody's tenant.
@@ -296,7 +357,11 @@ func TestErrors_NameNobodyAndNoSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	w.FailAt("/token", 1, entratest.Failure{Status: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: `{"access_token":"a","token_type":"Bearer","expires_in":3600}`})
 	_, err = app.Tenant(w.acme.ID).Users(t.Context(), "https://127.0.0.1:1/v1.0/users/delta?$deltatoken=t0ken", func([]entra.Item) error { return nil })
+	if e := wantKind(t, err, entra.Unavailable); e.Status != 0 {
+		t.Errorf("a Graph that is not there answered %d", e.Status)
+	}
 	said = append(said, err)
 	for _, err := range said {
 		if err == nil {
