@@ -65,6 +65,11 @@ func (c *Connector) ended(r *store.Reading, err error) store.ReadingEnd {
 	e := store.ReadingEnd{Failures: r.Connection.Failures, Next: now.Add(time.Minute)}
 	known, ok := asEntra(err)
 	switch {
+	case errors.Is(err, errUnseen):
+		e.Next, e.Alert, e.Title = now.Add(time.Hour), foyer.AlertUnread, "could not be read: it may not be seen who is in which group"
+		e.Problem = "groups say who is at which site, but the tenant does not let Foyer see who is in which group (GroupMember.Read.All); the book stays as it is"
+		e.Cure = "An administrator of the tenant agrees again, by a new link (foyer entra link --org " + r.Org.Slug + "), or the groups are taken out: foyer entra set --org " + r.Org.Slug + " --group ID="
+		return e
 	case !ok: // a fault of ours, that may pass
 		e.Problem = "the server had a fault; its log says more. It tries again by itself"
 		return e

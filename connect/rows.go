@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,14 @@ type members map[string]uint64
 // readMembers reads who is in the groups of the settings, nested ones too.
 func readMembers(ctx context.Context, tenant *entra.Tenant, groups []foyer.GroupSite) (members, error) {
 	m := members{}
+	if len(groups) == 0 {
+		return m, nil
+	}
+	if sees, err := tenant.MaySeeGroups(ctx); err != nil {
+		return nil, err
+	} else if !sees {
+		return nil, errUnseen // one permission that is missing is not all of them taken back
+	}
 	for i, g := range groups {
 		err := tenant.Members(ctx, g.Group, func(ids []string) error {
 			for _, id := range ids {
@@ -33,6 +42,9 @@ func readMembers(ctx context.Context, tenant *entra.Tenant, groups []foyer.Group
 	}
 	return m, nil
 }
+
+// errUnseen says that the tenant does not let the application see who is in which group.
+var errUnseen = errors.New("the tenant does not let the application see who is in which group")
 
 // groupError says which group could not be read.
 type groupError struct {
