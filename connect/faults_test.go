@@ -12,6 +12,7 @@ import (
 	"foyer/connect"
 	"foyer/entra/entratest"
 	"foyer/store"
+	"foyer/store/storetest"
 )
 
 // failing lets every request to users/delta fail until stop is called.
@@ -206,7 +207,11 @@ func TestFaults_CredentialEnds(t *testing.T) {
 func TestReading_ManyPeople(t *testing.T) {
 	f := newFixture(t)
 	f.fake.SetHabits(entratest.Habits{PageSize: 999})
-	all := f.tenant.Populate(50_000, 3)
+	n := 50_000
+	if storetest.OnPostgres() {
+		n = 5_000 // what grows with them is this side's, whatever the database
+	}
+	all := f.tenant.Populate(n, 3)
 	session, _ := f.connect()
 	before := heap()
 	f.tick()
@@ -216,20 +221,20 @@ func TestReading_ManyPeople(t *testing.T) {
 	f.act(session, connect.ActConfirm)
 	f.tick()
 	first := f.runs()[0]
-	if first.Status != foyer.Applied || first.Added < 40_000 {
+	if first.Status != foyer.Applied || first.Added < n*8/10 {
 		t.Fatalf("the first run is %+v", first)
 	}
-	for _, u := range all[:500] {
+	for _, u := range all[:n/100] {
 		f.tenant.Update(u.ID, func(u *entratest.User) { u.JobTitle += " II" })
 	}
 	f.fake.Forget()
 	f.later()
 	run := f.runs()[0]
-	if run.ID == first.ID || run.Updated == 0 || run.Updated > 500 || run.Disabled > 0 {
+	if run.ID == first.ID || run.Updated == 0 || run.Updated > n/100 || run.Disabled > 0 {
 		t.Errorf("the run of the changes is %+v", run)
 	}
 	if asked := f.fake.Count("graph", "/users/delta"); asked > 3 {
-		t.Errorf("500 changes took %d requests", asked)
+		t.Errorf("%d changes took %d requests", n/100, asked)
 	}
 }
 
