@@ -146,7 +146,7 @@ func (s Status) String() string {
 	if s.Enabled || s.Reason == NotDisabled {
 		return status(s.Enabled)
 	}
-	return status(s.Enabled) + " (" + string(s.Reason) + ")"
+	return status(s.Enabled) + " (" + strings.ReplaceAll(string(s.Reason), "_", " ") + ")"
 }
 
 // FieldChange is one field before and after. Where the two are equal, only the field's owner changed (R8).

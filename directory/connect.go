@@ -92,6 +92,8 @@ func dial(ctx context.Context, address string, config *tls.Config, timeout time.
 		}
 		if why := trust.Explain(err); why != "" {
 			err = fmt.Errorf("%w; %s", err, why)
+		} else if strings.HasSuffix(err.Error(), "EOF") {
+			err = fmt.Errorf("%w: the directory hung up; does it speak %s at port %s? Usual are 389 for ldap, which has StartTLS, and 636 for ldaps", err, u.Scheme, port)
 		}
 		return nil, fmt.Errorf("TLS with %s: %w", address, err)
 	}
@@ -168,6 +170,9 @@ func explain(err error) error {
 		why = "the connection ended before the answer was complete"
 	default:
 		return err
+	}
+	if err == error(failed) && failed.Err != nil && failed.Err.Error() == "" { // most directories add nothing to the code
+		return &ldap.Error{Err: errors.New(why), ResultCode: failed.ResultCode, MatchedDN: failed.MatchedDN, Packet: failed.Packet}
 	}
 	return fmt.Errorf("%w; %s", err, why)
 }

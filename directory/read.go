@@ -325,7 +325,7 @@ func (s *session) askDisabled(entries []*ldap.Entry) (map[string]bool, error) {
 	}
 	if unknown > 0 {
 		return nil, fmt.Errorf("the directory does not say of %d people whether they are disabled (%s), of %q for one: give this account the right to read what disabled_filter asks for, "+
-			"or correct it; if somebody left this very moment, try again", unknown, s.DisabledFilter, example)
+			"or correct it, or leave it out where the directory does not know that attribute; if somebody left this very moment, try again", unknown, s.DisabledFilter, example)
 	}
 	return disabled, nil
 }

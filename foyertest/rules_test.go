@@ -218,7 +218,7 @@ func TestR13_DisabledByHandStaysDisabled(t *testing.T) {
 	f.Edit(t, "ann@test.com", enabled(false))
 	applied(t, f, "EMAIL", "bob@test.com")
 	applied(t, f, "EMAIL,TITLE", "ann@test.com,A", "bob@test.com,B")
-	wantStatus(t, f, "ann@test.com", "disabled (by_hand)")
+	wantStatus(t, f, "ann@test.com", "disabled (by hand)")
 }
 
 func TestR13_WhoComesBackIsEnabled(t *testing.T) {

@@ -269,6 +269,8 @@ func (p problem) text() string {
 		return p.foreign
 	case p.Detail == "":
 		return strings.Trim(p.Code+": "+p.Description, ": ")
+	case strings.HasPrefix(p.Detail, fmt.Sprintf("line %d", p.Line)): // it says so itself
+		return p.Detail
 	case p.Line > 0 && p.Column != "":
 		return fmt.Sprintf("line %d, column %s: %s", p.Line, p.Column, p.Detail)
 	case p.Line > 0:

@@ -67,6 +67,16 @@ func TestUpload_StrictIsRefusedInsteadOfHeld(t *testing.T) {
 	}
 }
 
+// TestUpload_ALineIsNamedOnce holds that the line is not named before a text that names it.
+func TestUpload_ALineIsNamedOnce(t *testing.T) {
+	f := foyertest.Start(t)
+	c := newCustomer(t, f, f.Script.URL, f.CAFile, "")
+	sent, outcome := c.send(t, "NAME\nAnn Lee\n", false)
+	if outcome != push.Refused || sent.Err == nil || strings.Count(sent.Err.Error(), "line 1: ") != 1 {
+		t.Errorf("%v, %v", outcome, sent.Err)
+	}
+}
+
 // TestUpload_LostReplyIsAppliedOnce holds that a file whose answer is lost, at any of the tries, is applied once, and that its answer is had in the end.
 func TestUpload_LostReplyIsAppliedOnce(t *testing.T) {
 	f := foyertest.Start(t)

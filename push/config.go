@@ -107,7 +107,11 @@ func explainTOML(err error) error {
 	}
 	if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
 		row, column := wrong.Position()
-		return fmt.Errorf("line %d, column %d: %w; in Windows paths write / or single quotes: 'C:\\Foyer\\secret'", row, column, err)
+		hint := ""
+		if strings.Contains(wrong.String(), "\\") {
+			hint = `; in Windows paths write / or single quotes: 'C:\Foyer\secret'`
+		}
+		return fmt.Errorf("line %d, column %d: %w%s", row, column, err, hint)
 	}
 	return err
 }

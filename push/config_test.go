@@ -110,6 +110,14 @@ func TestLoad_SaysWhatIsWrong(t *testing.T) {
 	}
 }
 
+// TestLoad_SpeaksOfWindowsPathsOnlyWhereOneIs holds that a slip of another kind is not explained by backslashes.
+func TestLoad_SpeaksOfWindowsPathsOnlyWhereOneIs(t *testing.T) {
+	_, err := load(t, strings.Replace(settings, "[[key]]", "[key]]", 1))
+	if err == nil || !strings.Contains(err.Error(), "line ") || strings.Contains(err.Error(), "single quotes") {
+		t.Error(err)
+	}
+}
+
 // TestLoad_SettingsThatEverybodyCanChangeAreRefused holds that nobody else decides to whom the secrets are sent; that others can read the settings is no matter.
 func TestLoad_SettingsThatEverybodyCanChangeAreRefused(t *testing.T) {
 	if runtime.GOOS == "windows" {

@@ -107,7 +107,7 @@ func (d *doctor) readSecrets() {
 		d.step("secrets", "", &Error{Outcome: Misused, Message: err.Error()})
 		return
 	}
-	d.step("secrets", fmt.Sprintf("%d secrets, none of them open to others", n), nil)
+	d.step("secrets", fmt.Sprintf("%d read, none of them open to others", n), nil)
 }
 
 // server looks at the way to the server: its name, TLS, the clock. It returns whether it was reached.

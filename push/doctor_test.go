@@ -38,7 +38,7 @@ func TestDoctor_AllIsWell(t *testing.T) {
 	c := newCustomer(t, f, f.Script.URL, f.CAFile, "name = \"all\"\n"+directorySettings(s, "name = \"main\"\n[directory.map]\nsite = [\"l\"]"))
 	c.write(t, "ldap.secret", foyertest.SlapdSecret)
 	outcome, said := examine(t, c, "")
-	for _, want := range []string{"[settings] ok", "[secrets] ok 2 secrets", "[proxy] ok none", "[name] ok 127.0.0.1", "[TLS] ok TLS 1.3", "[clock] ok", "[key all] ok accepted",
+	for _, want := range []string{"[settings] ok", "[secrets] ok 2 read", "[proxy] ok none", "[name] ok 127.0.0.1", "[TLS] ok TLS 1.3", "[clock] ok", "[key all] ok accepted",
 		"[directory main] ok OpenLDAP", "[people main] ok 58 to send", "left out: 2 without email", "at Toronto: 20", "[columns main] ok", "email: 58, from mail", "[dry run all] ok DRY RUN would have: added="} {
 		if !strings.Contains(said, want) {
 			t.Errorf("it does not say %q:\n%s", want, said)

@@ -139,7 +139,7 @@ func TestR3_WhoWasDisabledByHandStaysSoJoined(t *testing.T) {
 	f.upload(f.hr, "EMAIL,FIRSTNAME\nann@x.ca,Ann\n")
 	f.add(reconcile.Edit{Values: map[foyer.Field]string{foyer.Email: "ann2@x.ca"}, Enabled: new(false)})
 	f.join("ann@x.ca", "ann2@x.ca")
-	f.status("ann@x.ca", "disabled (by_hand)")
+	f.status("ann@x.ca", "disabled (by hand)")
 }
 
 // TestR17_EmailThatMeansAnotherSinceIsLookedAtAgain holds that a row which did not change is not skipped once its email means somebody else.

@@ -146,10 +146,10 @@ func TestR13_DisabledByHandStaysDisabled(t *testing.T) {
 	f.upload(f.hr, file)
 	f.edit("ann@x.ca", reconcile.Edit{Enabled: new(false)})
 	f.upload(f.hr, file)
-	f.status("ann@x.ca", "disabled (by_hand)")
+	f.status("ann@x.ca", "disabled (by hand)")
 	f.upload(f.hr, "EMAIL\nbob@x.ca\n")
 	f.upload(f.hr, file)
-	f.status("ann@x.ca", "disabled (by_hand)")
+	f.status("ann@x.ca", "disabled (by hand)")
 	f.edit("ann@x.ca", reconcile.Edit{Enabled: new(true)})
 	f.status("ann@x.ca", "enabled")
 }

@@ -406,7 +406,7 @@ func TestR26_HandEditIsLoggedBeforeAndAfter(t *testing.T) {
 	edit := set(foyer.Title, "Chief")
 	edit.AddSites, edit.Permanent, edit.Enabled = []foyer.SiteID{f.montreal}, new(true), new(false)
 	act := f.edit("ann@x.ca", edit)
-	const want = `title "Boss" to "Chief"; enabled to disabled (by_hand); sites [] to [L-2]; permanent false to true`
+	const want = `title "Boss" to "Chief"; enabled to disabled (by hand); sites [] to [L-2]; permanent false to true`
 	if got := f.logged(act, f.entry("ann@x.ca").ID); got != want {
 		t.Errorf("logged %s\nwant   %s", got, want)
 	}

@@ -376,7 +376,7 @@ func (s *Store) lapse(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 // endHeld stores the new status of a held run, and by whom it was decided, and deletes what it kept.
 func (s *Store) endHeld(t *txn, org foyer.OrgID, run *foyer.Run, by string) error {
 	if by != "" {
-		run.Hold.Decided = by + ", " + s.clock().UTC().Format(time.RFC3339)
+		run.Hold.Decided = by + ", " + s.clock().UTC().Format("2006-01-02 15:04:05 UTC")
 	}
 	hold, err := textOrNothing(run.Hold)
 	if err != nil {

@@ -125,7 +125,11 @@ func (a *app) report(s push.Sent, several bool) {
 	if s.Outcome() == push.Held {
 		level = slog.LevelWarn // somebody has to do something
 	}
-	a.log.Log(a.ctx, level, "sent", "key", s.File.Key.Name, "outcome", s.Outcome().String(), "run", r.Run, "people", s.File.Rows, "bytes", len(s.File.CSV),
+	what, outcome := "sent", s.Outcome().String()
+	if r.Run == "" {
+		what, outcome = "dry run", "would be "+outcome
+	}
+	a.log.Log(a.ctx, level, what, "key", s.File.Key.Name, "outcome", outcome, "run", r.Run, "people", s.File.Rows, "bytes", len(s.File.CSV),
 		"added", r.Added, "updated", r.Updated, "disabled", r.Disabled, "enabled", r.Enabled, "unchanged", r.Unchanged, "skipped", r.Skipped, "errors", r.Errors)
 }
 

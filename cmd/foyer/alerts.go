@@ -86,14 +86,17 @@ func (a *app) printAlert(alert *foyer.Alert) {
 		state = "from " + when(alert.Opened) + " to " + when(alert.Closed)
 	}
 	a.printf("%v  %s  %s", alert.ID, state, alert.Title)
-	a.printf("      %s", alert.Message)
+	a.printf("      %s", indented(alert.Message))
 	switch {
 	case alert.Closed.IsZero():
-		a.printf("      %s", alert.Cure)
+		a.printf("      %s", indented(alert.Cure))
 	case alert.Ending != "":
 		a.printf("      Over: %s.", alert.Ending)
 	}
 }
+
+// indented returns a text whose further lines stand below the first.
+func indented(s string) string { return strings.ReplaceAll(s, "\n", "\n      ") }
 
 // parseExpect reads the interval within which a source is expected to sync: 26h, or never; "" is the default.
 func parseExpect(s string) (time.Duration, error) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"foyer"
 	"foyer/store"
@@ -23,6 +24,9 @@ func (c *backupCmd) Run(a *app) error {
 	seal, how, err := sealFor(c.Recipient, c.PassphraseFile)
 	if err != nil {
 		return err
+	}
+	if seal == nil && strings.EqualFold(filepath.Ext(c.To), ".age") {
+		return foyer.Errorf(foyer.Invalid, "%s is called like an encrypted backup, and would not be one: give --recipient or --passphrase-file, or another name", c.To)
 	}
 	o, err := a.open()
 	if err != nil {
@@ -56,7 +60,7 @@ func (c *backupCmd) with() string {
 }
 
 type restoreCmd struct {
-	From           string `arg:"" help:"The file that foyer backup wrote." type:"existingfile"`
+	From           string `arg:"" help:"The file that foyer backup wrote." type:"path"`
 	Replace        bool   `help:"Put a database that is there aside, and restore over it."`
 	Check          bool   `help:"Only check that it could be restored; the server may run."`
 	Identity       string `help:"File with the private keys of age for which the backup is encrypted." type:"existingfile" placeholder:"FILE" env:"FOYER_BACKUP_IDENTITY" xor:"how"`
@@ -70,6 +74,9 @@ func (c *restoreCmd) Run(a *app) error {
 	}
 	a.data()
 	f, err := os.Open(c.From)
+	if errors.Is(err, fs.ErrNotExist) {
+		return foyer.Errorf(foyer.NotFound, "there is no file %s", c.From)
+	}
 	if err != nil {
 		return err
 	}

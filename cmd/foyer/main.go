@@ -146,14 +146,33 @@ func (a *app) data() string {
 
 // installed returns an error where the data folder has no installation.
 func (a *app) installed() error {
+	if err := a.notMoved(); err != nil {
+		return err
+	}
 	if _, err := os.Stat(filepath.Join(a.data(), "foyer.db")); errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("there is no installation in %s; give --data DIR or --database URL, or make one: foyer org create NAME", a.data())
 	}
 	return nil
 }
 
+// notMoved returns an error where the installation of the data folder was moved to PostgreSQL: in its place an empty one would be made, in which no customer's key works.
+func (a *app) notMoved() error {
+	path := filepath.Join(a.data(), "foyer.db")
+	if _, err := os.Stat(path); a.cli.Database != "" || !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	aside, err := filepath.Glob(path + ".copied-*")
+	if err != nil || len(aside) == 0 {
+		return err
+	}
+	return fmt.Errorf("the installation in %s was moved to PostgreSQL by foyer copy: give --database, or FOYER_DATABASE. To go back to what it was before, name %s foyer.db again", a.data(), aside[len(aside)-1])
+}
+
 // openOrMake is open for the commands that begin: it makes what is missing.
 func (a *app) openOrMake() (*opened, error) {
+	if err := a.notMoved(); err != nil {
+		return nil, err
+	}
 	made := a.missingKeys()
 	v, err := a.openVault()
 	if err != nil {

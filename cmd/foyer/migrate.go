@@ -58,7 +58,7 @@ func (c *migrateCmd) check(a *app, config store.Config) error {
 		return err
 	}
 	if len(schema.Pending) > 0 {
-		return foyer.Errorf(foyer.Conflict, "the schema is at version %d, and %s is missing; run: foyer migrate", schema.Version, strings.Join(schema.Pending, ", "))
+		return foyer.Errorf(foyer.Conflict, "the schema is at version %d; missing: %s; run: foyer migrate", schema.Version, strings.Join(schema.Pending, ", "))
 	}
 	return a.said(map[string]any{"version": schema.Version, "pending": []string{}}, "The schema is up to date, at version %d.", schema.Version)
 }

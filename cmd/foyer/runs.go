@@ -286,7 +286,11 @@ func (a *app) printHold(r *runDetailJSON, org foyer.Org) {
 	case r.Status == foyer.Superseded:
 		a.printf("Superseded by %s.", r.Hold.Decided)
 	case r.Hold.Decided != "":
-		a.printf("Decided by %s.", r.Hold.Decided)
+		decided := "Decided"
+		if r.Status == foyer.Rejected || r.Status == foyer.Approved {
+			decided = strings.ToUpper(string(r.Status[:1])) + string(r.Status[1:])
+		}
+		a.printf("%s by %s.", decided, r.Hold.Decided)
 	case r.Status == foyer.Held:
 		a.printf("Nothing changed. It waits until %s for:\n  foyer run approve --org %s %s\n  foyer run reject --org %s %s", when(r.Hold.Expires), org.Slug, r.ID, org.Slug, r.ID)
 	}
