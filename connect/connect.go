@@ -318,7 +318,7 @@ func (c *Connector) Agreed(ctx context.Context, query url.Values, browser string
 	}
 	tenant, err := entra.ParseConsent(query)
 	if known, ok := asEntra(err); ok && known.Kind == entra.Denied {
-		plain := foyer.Errorf(foyer.Forbidden, "Microsoft says that the permission was not given: nothing was changed. It can be asked for again").Because(err)
+		plain := foyer.Errorf(foyer.Forbidden, "whoever was asked at Microsoft did not accept, or may not accept for the whole organization").Because(err)
 		return c.refused(ctx, v, from, plain)
 	}
 	if err != nil {

@@ -181,9 +181,9 @@ func TestConnect_TheWholeWay(t *testing.T) {
 	if to := p.leads(p.act(connect.ActConfirm)); to != "/connect/entra/connection?said=confirm" {
 		t.Errorf("it leads to %s", to)
 	}
-	wantPage(t, p.get("/connect/entra/connection?said=confirm"), http.StatusOK, "Confirmed.", "reading the directory now")
+	wantPage(t, p.get("/connect/entra/connection?said=confirm"), http.StatusOK, "Confirmed.", "reading the directory now.")
 	must(t, m.Connector.Tick(t.Context()))
-	wantPage(t, p.get("/connect/entra/connection"), http.StatusOK, "Acme is connected", "2 added", "then every 30 minutes", "Pause")
+	wantPage(t, p.get("/connect/entra/connection"), http.StatusOK, "Acme is connected", "2 added", "then about every 30 minutes", "Pause")
 	wantValue(t, m.Foyer, "ann@acme.com", foyer.Title, "Boss")
 	m.Tenant.Update(ann.ID, func(u *entratest.User) { u.JobTitle = "Chief" })
 	p.leads(p.act(connect.ActSync))
@@ -198,6 +198,6 @@ func TestConnect_TheWholeWay(t *testing.T) {
 	}
 	wantPage(t, p.get("/connect/entra/ended"), http.StatusOK, "The directory is disconnected", "Nobody was disabled")
 	wantPage(t, p.get("/connect/entra/connection"), http.StatusForbidden, "Your visit has ended")
-	wantPage(t, p.get(link), http.StatusNotFound, "This link cannot be used")
+	wantPage(t, p.get(link), http.StatusNotFound, "You need a new link")
 	wantBook(t, m.Foyer, "ann@acme.com", "root@acme.com")
 }
