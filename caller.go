@@ -83,8 +83,11 @@ type Caller struct {
 	Address  netip.Addr // invalid: this machine's command line
 }
 
-// Operator is the caller of the command line on the server's machine: it may do everything, and is named in what it does.
-func Operator(name string) Caller { return Caller{operator: true, Name: "operator " + name} }
+// Operator is the caller of the command line on the server's machine: it may do everything, and is named in what it does. What is no UTF-8 in its name becomes "?".
+func Operator(name string) Caller {
+	name = strings.ReplaceAll(strings.ToValidUTF8(name, "?"), "\x00", "?") // or the audit could be kept by no other database
+	return Caller{operator: true, Name: "operator " + name}
+}
 
 // KeyCaller is the caller that presents a key, or a token got with it. Scopes may narrow the key's, never widen them.
 func KeyCaller(org OrgID, k *Key, secret int, scopes Scopes, from netip.Addr) Caller {

@@ -51,3 +51,10 @@ func TestCaller_SiteAdministratorHasOwnSitesOnly(t *testing.T) {
 		}
 	}
 }
+
+// TestOperator_IsNamedInUTF8 holds that the audit has no text that a database may refuse, whatever the system's user is called.
+func TestOperator_IsNamedInUTF8(t *testing.T) {
+	if name := foyer.Operator("J\xf6rg\x00").Name; name != "operator J?rg?" {
+		t.Errorf("the name is %q", name)
+	}
+}

@@ -20,7 +20,7 @@ type Run struct {
 	Problems []Problem // at most MaxProblems; Counts has them all
 	Message  string    // what is to be said of it besides the counts: why it was not applied, that its file is an old one
 	Digest   []byte    // SHA-256 of what was delivered; empty where nothing was
-	Book     int64     // the book's version right after the run
+	Book     int64     // the book's version right after the run, or Unsettled
 	Of       RunID     // the run that this one undoes, or as whose approval it was applied; 0: none
 	Replays  RunID     // an earlier run that applied the same file, which is not the latest any more; 0: none
 	SameAs   RunID     // an earlier run of the source whose problems are this one's, and are kept there; 0: none
@@ -29,6 +29,9 @@ type Run struct {
 	Redoes   RunID     // the undo whose work it does again, though that was held once; 0: none. Not stored, but said in Message
 	Tried    []*Change // of a dry run, what it would do to the first people, the gravest first. Not stored
 }
+
+// Unsettled is the book's version of a run that has learned what makes the same delivery mean more the next time: it is looked at again.
+const Unsettled = -1
 
 // Hold says why a run waits for a person to decide, and whom it is about (R22).
 type Hold struct {

@@ -4,6 +4,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"time"
 
 	"foyer"
@@ -64,6 +65,11 @@ func (c *Connector) ended(r *store.Reading, err error) store.ReadingEnd {
 	e := store.ReadingEnd{Failures: r.Connection.Failures, Next: now.Add(time.Minute)}
 	known, ok := asEntra(err)
 	switch {
+	case errors.Is(err, errUnseen):
+		e.Next, e.Alert, e.Title = now.Add(time.Hour), foyer.AlertUnread, "could not be read: it may not be seen who is in which group"
+		e.Problem = "groups say who is at which site, but the tenant does not let Foyer see who is in which group (GroupMember.Read.All); the book stays as it is"
+		e.Cure = "An administrator of the tenant agrees again, by a new link (foyer entra link --org " + r.Org.Slug + "), or the groups are taken out: foyer entra set --org " + r.Org.Slug + " --group ID="
+		return e
 	case !ok: // a fault of ours, that may pass
 		e.Problem = "the server had a fault; its log says more. It tries again by itself"
 		return e
@@ -79,6 +85,12 @@ func (c *Connector) ended(r *store.Reading, err error) store.ReadingEnd {
 		e.Title = "is disconnected: its tenant does not let Foyer read any more"
 		e.Cure = "Nobody was disabled; the book stays as it is. If that was not meant: an administrator of the tenant opens a new link and agrees again (foyer entra link --org " +
 			r.Org.Slug + "). If it was: foyer entra disconnect --org " + r.Org.Slug
+		return e
+	}
+	if of, ok := errors.AsType[*groupError](err); ok && known.Kind == entra.Missing { // it is gone until somebody says otherwise: that is no reason to give up
+		e.Next, e.Alert, e.Title = now.Add(time.Hour), foyer.AlertUnread, "could not be read: a group that says who is where is gone"
+		e.Problem = fmt.Sprintf("there is no group %q (%s) in the tenant any more, by which people are put at sites; the book stays as it is", of.group.Name, of.group.Group)
+		e.Cure = fmt.Sprintf("Take the group out, or choose another: foyer entra set --org %s --group %s=", r.Org.Slug, of.group.Group)
 		return e
 	}
 	e.Failures++

@@ -27,7 +27,7 @@ func (f *fixture) failing(failure entratest.Failure) (stop func()) {
 func TestFaults_RestLongerEachTimeAndComeBack(t *testing.T) {
 	f := newFixture(t)
 	f.people("ann@acme.com", "bob@acme.com")
-	session := f.connected()
+	f.connected()
 	stop := f.failing(entratest.Failure{Status: 500})
 	f.clock.Move(time.Hour)
 	for n, want := range []time.Duration{6 * time.Hour, 12 * time.Hour, 24 * time.Hour, 24 * time.Hour} {
@@ -48,7 +48,6 @@ func TestFaults_RestLongerEachTimeAndComeBack(t *testing.T) {
 	if f.enabled() != 3 {
 		t.Errorf("%d are enabled", f.enabled())
 	}
-	f.act(session, connect.ActSync)
 }
 
 func TestFaults_GivenUpAfter28Days(t *testing.T) {
@@ -120,6 +119,27 @@ func TestFaults_PermissionTakenBack(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestFaults_GroupsMayNotBeSeen holds that one permission that is taken back does not end the connection, nor take anybody off their site.
+func TestFaults_GroupsMayNotBeSeen(t *testing.T) {
+	f := newFixture(t)
+	ann := f.people("ann@acme.com")[0]
+	group := f.tenant.AddGroup("Toronto staff", ann.ID)
+	session := f.connected()
+	f.set(session, func(s *foyer.EntraSettings) { s.Groups = []foyer.GroupSite{{Group: group, Site: f.toronto}} })
+	f.tenant.Withdraw(f.app, "GroupMember.Read.All")
+	f.fake.EndTokens()
+	f.later()
+	f.wantState(foyer.Connected)
+	f.wantAlerts("unread")
+	if at := f.book()["ann@acme.com"].Sites; !slices.Equal(at, []foyer.SiteID{f.toronto}) {
+		t.Errorf("ann is at %v", at)
+	}
+	f.tenant.Consent(f.app, "User.Read.All", "GroupMember.Read.All")
+	f.fake.EndTokens()
+	f.later()
+	f.wantAlerts()
 }
 
 func TestFaults_OurOwnCredential(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +21,14 @@ type members map[string]uint64
 // readMembers reads who is in the groups of the settings, nested ones too.
 func readMembers(ctx context.Context, tenant *entra.Tenant, groups []foyer.GroupSite) (members, error) {
 	m := members{}
+	if len(groups) == 0 {
+		return m, nil
+	}
+	if sees, err := tenant.MaySeeGroups(ctx); err != nil {
+		return nil, err
+	} else if !sees {
+		return nil, errUnseen // one permission that is missing is not all of them taken back
+	}
 	for i, g := range groups {
 		err := tenant.Members(ctx, g.Group, func(ids []string) error {
 			for _, id := range ids {
@@ -28,11 +37,23 @@ func readMembers(ctx context.Context, tenant *entra.Tenant, groups []foyer.Group
 			return nil
 		})
 		if err != nil {
-			return nil, fmt.Errorf("read the group %s: %w", g.Group, err)
+			return nil, &groupError{g, err}
 		}
 	}
 	return m, nil
 }
+
+// errUnseen says that the tenant does not let the application see who is in which group.
+var errUnseen = errors.New("the tenant does not let the application see who is in which group")
+
+// groupError says which group could not be read.
+type groupError struct {
+	group foyer.GroupSite
+	err   error
+}
+
+func (e *groupError) Error() string { return "read the group " + e.group.Group + ": " + e.err.Error() }
+func (e *groupError) Unwrap() error { return e.err }
 
 // digest returns what stands for all that a delivery says: what is known of the tenant by now, how it is set, and who is in which group.
 func (m members) digest(c foyer.Connection) []byte {

@@ -16,7 +16,7 @@ func (a *App) ConsentURL(tenant, redirectURI, state string) string {
 // nothing: the caller compares it with the one that was signed in to, after the state.
 func ParseConsent(v url.Values) (tenant string, err error) {
 	if v.Has("error") {
-		return "", judge(v.Get("error"), v.Get("error_description"))
+		return "", brought(v)
 	}
 	tenant = strings.ToLower(v.Get("tenant"))
 	if len(v["tenant"]) != 1 || !isGUID(tenant) || len(v["admin_consent"]) != 1 || !strings.EqualFold(v.Get("admin_consent"), "true") {

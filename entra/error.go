@@ -77,6 +77,7 @@ type verdict struct {
 
 const (
 	again    = "try again later"
+	anew     = "the Graph does not know any more what was read before: everything has to be read anew"
 	askAdmin = "an administrator of the tenant has to connect again"
 )
 
@@ -98,7 +99,6 @@ var verdicts = map[string]verdict{
 	"50027":   {BadCredential, "Microsoft does not take what our application's certificate signed"},
 	"65004":   {Denied, "the permissions were not agreed to: start again from the link, and accept"},
 	"90094":   {Denied, "the tenant lets only administrators agree to permissions: ask one of them to open the link"},
-	"90008":   {Denied, "the permissions were not agreed to: start again from the link, and accept"},
 	"50105":   {Denied, "the tenant lets only people assigned to the application sign in to it"},
 	"50020":   {Denied, "the account is of another tenant: start again from the link, with an account of the tenant that is to be connected"},
 	"501481":  {Forged, "the sign-in was begun in another browser: start again from the link"},
@@ -148,6 +148,20 @@ func judge(code, description string) *Error {
 	return e
 }
 
+// brought is the Error that a browser brought back. It may be anybody's invention: so it blames neither the tenant nor our credential, which the caller
+// might act on.
+func brought(v url.Values) *Error {
+	e := judge(v.Get("error"), v.Get("error_description"))
+	switch e.Kind {
+	case Denied, Unavailable, Invalid:
+	case Withdrawn:
+		e.Kind = Denied
+	default:
+		e.Kind = Invalid
+	}
+	return e
+}
+
 // tokenFailure is the Error of a token that was not given. What the reply says beside its codes is left out: it may name people.
 func (a *App) tokenFailure(err error) *Error {
 	refused, ok := errors.AsType[*oauth2.RetrieveError](err)
@@ -160,9 +174,7 @@ func (a *App) tokenFailure(err error) *Error {
 	e := judge(refused.ErrorCode, refused.ErrorDescription)
 	if refused.Response != nil {
 		e.Status = refused.Response.StatusCode
-		if e.Kind == Invalid || e.Status == http.StatusTooManyRequests || e.Status >= 500 {
-			a.byStatus(e, refused.Response.Header, "Microsoft's sign-in")
-		}
+		a.byStatus(e, refused.Response.Header, "Microsoft's sign-in")
 	}
 	if m := traceID.FindStringSubmatch(refused.ErrorDescription); m != nil {
 		e.Err = fmt.Errorf("the identity platform answered %d, trace id %s", e.Status, m[1])
@@ -185,7 +197,7 @@ func (a *App) graphFailure(resp *http.Response, body []byte) *Error {
 	case e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden:
 		e.Kind, e.Message = Withdrawn, "the tenant does not let us read this, or not any more: "+askAdmin
 	case e.Status == http.StatusGone || strings.EqualFold(e.Code, "syncStateNotFound") || strings.EqualFold(e.Code, "resyncRequired"):
-		e.Kind, e.Message = Resync, "the Graph does not know any more what was read before: everything has to be read anew"
+		e.Kind, e.Message = Resync, anew
 	case e.Status == http.StatusNotFound:
 		e.Kind, e.Message = Missing, "what was asked for is not in the tenant (any more)"
 	default:
@@ -194,7 +206,7 @@ func (a *App) graphFailure(resp *http.Response, body []byte) *Error {
 	return e
 }
 
-// byStatus sets what a status says whatever came with it.
+// byStatus notes how long to wait, and sets what some statuses say whatever came with them.
 func (a *App) byStatus(e *Error, header http.Header, who string) {
 	e.RetryAfter = retryAfter(header.Get("Retry-After"), a.clock())
 	switch {

@@ -8,7 +8,6 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
-	"net/http"
 	"sync"
 	"testing"
 	"time"
@@ -171,8 +170,3 @@ func newCertificate(t *testing.T) (*x509.Certificate, *rsa.PrivateKey) {
 	}
 	return certificate, key
 }
-
-// roundTrip is a transport that is a function.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

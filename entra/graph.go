@@ -1,7 +1,6 @@
 package entra
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,7 +34,11 @@ type Tenant struct {
 }
 
 // Tenant returns the tenant with this id, a GUID. It asks nobody.
-func (a *App) Tenant(id string) *Tenant { return &Tenant{app: a, id: strings.ToLower(id)} }
+func (a *App) Tenant(id string) *Tenant {
+	own := *a
+	own.log = a.log.With("tenant", id)
+	return &Tenant{app: &own, id: strings.ToLower(id)}
+}
 
 // query is one GET of the Graph.
 type query struct {
@@ -99,9 +102,38 @@ func (a *App) fetch(ctx context.Context, q query) error {
 	return nil
 }
 
-// into parses a reply into v. What is left of a try before is overwritten: v is a struct with slices, which JSON begins anew.
-func into(v any) func([]byte) error {
-	return func(body []byte) error { return json.Unmarshal(body, v) }
+// into parses a reply into v, and leaves nothing there of a try before.
+func into[T any](v *T) func([]byte) error {
+	return func(body []byte) error {
+		var fresh T
+		err := json.Unmarshal(body, &fresh)
+		*v = fresh
+		return err
+	}
+}
+
+// list is a reply with several of something, a page or all. A reply without value, such as that of somebody in between, is none.
+type list[T any] struct {
+	Value []T
+	Next  string // @odata.nextLink
+}
+
+var errReply = errors.New("not the reply that was asked for")
+
+// UnmarshalJSON reads a page (paging).
+func (l *list[T]) UnmarshalJSON(text []byte) error {
+	var raw struct {
+		Value *[]T   `json:"value"`
+		Next  string `json:"@odata.nextLink"`
+	}
+	if err := json.Unmarshal(text, &raw); err != nil {
+		return err
+	}
+	if raw.Value == nil {
+		return errReply
+	}
+	l.Value, l.Next = *raw.Value, raw.Next
+	return nil
 }
 
 // checkLink holds that a link is one of the Graph's, before the bearer goes there: who writes another host into a page, or into what is stored, gets no token.
@@ -127,7 +159,8 @@ func poisoned() *Error {
 }
 
 // persist does something until it works, or fails for good, or was tried often enough. Retry-After is kept to the second (throttling): asking early counts
-// against us. Where a request has no such header, the pause doubles, jittered so that the tenants of a server do not ask in step.
+// against us. Where a request has no such header, the pause doubles, jittered so that the tenants of a server do not ask in step. A pause that the deadline
+// of ctx does not allow is not begun.
 func (a *App) persist(ctx context.Context, do func(context.Context) error) error {
 	waited, failed := 0, 0
 	for {
@@ -147,7 +180,7 @@ func (a *App) persist(ctx context.Context, do func(context.Context) error) error
 			pause += rand.N(pause)
 		}
 		deadline, limited := ctx.Deadline()
-		if waited > waits || failed >= tries || pause > maxWait || ctx.Err() != nil || limited && time.Until(deadline) < pause {
+		if waited > waits || failed >= tries || pause > maxWait || limited && time.Until(deadline) < pause {
 			return err
 		}
 		a.log.Info("waiting for Microsoft", "kind", e.Kind.String(), "status", e.Status, "code", e.Code, "seconds", pause.Seconds())
@@ -156,6 +189,3 @@ func (a *App) persist(ctx context.Context, do func(context.Context) error) error
 		}
 	}
 }
-
-// bareNumber reads a reply that is a number alone, maybe after a byte order mark.
-func bareNumber(body []byte) []byte { return bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff"))) }

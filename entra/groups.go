@@ -29,7 +29,7 @@ func (t *Tenant) Groups(ctx context.Context, prefix string) ([]Group, error) {
 	if prefix != "" {
 		q.Set("$filter", "startswith(displayName,'"+strings.ReplaceAll(prefix, "'", "''")+"')")
 	}
-	var reply struct{ Value []groupObject }
+	var reply list[groupObject]
 	if err := t.get(ctx, query{address: t.app.graph + "/v1.0/groups?" + q.Encode(), parse: into(&reply)}); err != nil {
 		return nil, err
 	}
@@ -55,6 +55,9 @@ func (t *Tenant) Group(ctx context.Context, id string) (Group, error) {
 	}
 	var g groupObject
 	err := t.get(ctx, query{address: t.app.graph + "/v1.0/groups/" + id + "?$select=id,displayName,mail", parse: into(&g)})
+	if err == nil && !strings.EqualFold(g.ID, id) {
+		err = misread("the Graph")
+	}
 	return Group(g), err
 }
 
@@ -67,45 +70,44 @@ func (t *Tenant) Members(ctx context.Context, group string, each func(ids []stri
 	link := t.app.graph + "/v1.0/groups/" + group + "/transitiveMembers/microsoft.graph.user?$select=id&$top=999&$count=true"
 	var circle circle
 	for link != "" {
-		var ids []string
-		var next string
-		err := t.get(ctx, query{address: link, eventual: true, parse: func(body []byte) (err error) { ids, next, err = parseMembers(body); return err }})
-		if err != nil {
+		var page list[member]
+		if err := t.get(ctx, query{address: link, eventual: true, parse: into(&page)}); err != nil {
 			return err
 		}
-		if next != "" {
-			if err := t.app.checkLink(next); err != nil {
+		if page.Next != "" {
+			if err := t.app.checkLink(page.Next); err != nil {
 				return err
 			}
+		}
+		ids := make([]string, len(page.Value))
+		for i, m := range page.Value {
+			ids[i] = string(m)
 		}
 		if err := each(ids); err != nil {
 			return err
 		}
-		if next != "" && circle.closes(next) {
+		if page.Next != "" && circle.closes(page.Next) {
 			return misread("the Graph")
 		}
-		link = next
+		link = page.Next
 	}
 	return nil
 }
 
-// parseMembers reads a page of members (paging).
-func parseMembers(body []byte) (ids []string, next string, err error) {
-	var raw struct {
-		Value *[]struct{ ID string } `json:"value"`
-		Next  string                 `json:"@odata.nextLink"`
+// member is the id of one.
+type member string
+
+// UnmarshalJSON reads it from its object.
+func (m *member) UnmarshalJSON(text []byte) error {
+	var object struct {
+		ID string `json:"id"`
 	}
-	if err := json.Unmarshal(body, &raw); err != nil {
-		return nil, "", err
+	if err := json.Unmarshal(text, &object); err != nil {
+		return err
 	}
-	if raw.Value == nil {
-		return nil, "", errPage
+	if object.ID == "" {
+		return errReply
 	}
-	for _, m := range *raw.Value {
-		if m.ID == "" {
-			return nil, "", errPage
-		}
-		ids = append(ids, m.ID)
-	}
-	return ids, raw.Next, nil
+	*m = member(object.ID)
+	return nil
 }

@@ -6,10 +6,14 @@ import (
 	"encoding/base64"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"golang.org/x/oauth2"
 )
+
+// redeemTime is how long the end of a sign-in may take: somebody looks at an empty page meanwhile.
+const redeemTime = 30 * time.Second
 
 // SignIn is one sign-in of the person who connects a tenant. It is kept where only the browser that began it leads to, and used once.
 type SignIn struct {
@@ -45,7 +49,7 @@ func (a *App) oauth(s SignIn) *oauth2.Config {
 // ParseCallback reads what the browser brings back from a sign-in. Its state is the caller's to compare, before this.
 func ParseCallback(v url.Values) (code string, err error) {
 	if v.Has("error") {
-		return "", judge(v.Get("error"), v.Get("error_description"))
+		return "", brought(v)
 	}
 	if len(v["code"]) != 1 || v.Get("code") == "" {
 		return "", &Error{Kind: Forged, Message: "this is not how Microsoft leads back from a sign-in: start again from the link"}
@@ -69,6 +73,8 @@ func (a *App) Redeem(ctx context.Context, code string, s SignIn) (*Visitor, erro
 	if code == "" || s.Nonce == "" || s.Verifier == "" {
 		return nil, &Error{Kind: Forged, Message: "the sign-in was not begun here: start again from the link"}
 	}
+	ctx, cancel := context.WithTimeout(ctx, redeemTime)
+	defer cancel()
 	token, err := a.exchange(ctx, code, s)
 	if err != nil {
 		return nil, err
@@ -107,13 +113,11 @@ func (a *App) exchange(ctx context.Context, code string, s SignIn) (*oauth2.Toke
 
 // askOrganization fills in the tenant's name and domains. The Graph lists only verified ones.
 func (a *App) askOrganization(ctx context.Context, bearer string, v *Visitor) error {
-	var reply struct {
-		Value []struct {
-			ID              string
-			DisplayName     string
-			VerifiedDomains []struct{ Name string }
-		}
-	}
+	var reply list[struct {
+		ID              string
+		DisplayName     string
+		VerifiedDomains []struct{ Name string }
+	}]
 	err := a.persist(ctx, func(ctx context.Context) error {
 		return a.fetch(ctx, query{address: a.graph + "/v1.0/organization?$select=id,displayName,verifiedDomains", bearer: bearer, parse: into(&reply)})
 	})

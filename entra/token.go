@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -87,7 +89,7 @@ func (t *Tenant) token(ctx context.Context) (*access, error) {
 	if err != nil {
 		return nil, t.app.tokenFailure(err)
 	}
-	t.access = newAccess(token.AccessToken, asked.Add(time.Duration(token.ExpiresIn)*time.Second))
+	t.access = newAccess(token.AccessToken, asked.Add(time.Until(token.Expiry))) // Expiry is by the machine's clock
 	return t.access, nil
 }
 
@@ -149,9 +151,9 @@ func (t *Tenant) may(ctx context.Context, enough []string, things string) (bool,
 	if !token.opaque {
 		return slices.ContainsFunc(token.roles, func(r string) bool { return slices.Contains(enough, r) }), nil
 	}
-	var any struct{ Value []struct{ ID string } }
-	err = t.get(ctx, query{address: t.app.graph + "/v1.0" + things + "?$select=id&$top=1", parse: into(&any)})
-	if e, ok := err.(*Error); ok && e.Status == 403 {
+	var some list[struct{}]
+	err = t.get(ctx, query{address: t.app.graph + "/v1.0" + things + "?$select=id&$top=1", parse: into(&some)})
+	if e, ok := errors.AsType[*Error](err); ok && e.Status == http.StatusForbidden {
 		return false, nil
 	}
 	return err == nil, err

@@ -1,6 +1,8 @@
 package entra
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,16 +46,12 @@ func (t *Tenant) Users(ctx context.Context, link string, page func([]Item) error
 		var p deltaPage
 		err := t.get(ctx, query{address: link, parse: func(body []byte) (err error) { p, err = parseDelta(body); return err }})
 		if e, ok := errors.AsType[*Error](err); ok && !start && (e.Status == 400 || e.Status == 404) {
-			e.Kind = Resync // a link that it made itself: "40X-series" (delta-query-overview)
+			e.Kind, e.Message = Resync, anew // it made that link itself: "40X-series" (delta-query-overview)
 		}
 		if err != nil {
 			return "", err
 		}
-		if p.next != "" {
-			if err := t.app.checkLink(p.next); err != nil {
-				return "", err
-			}
-		} else if err := t.app.checkLink(p.delta); err != nil {
+		if err := t.app.checkLink(cmp.Or(p.next, p.delta)); err != nil {
 			return "", err
 		}
 		if err := page(p.items); err != nil {
@@ -92,8 +90,6 @@ type deltaPage struct {
 	next, delta string
 }
 
-var errPage = errors.New("no page of users")
-
 // parseDelta reads a page of users/delta (user-delta).
 func parseDelta(body []byte) (deltaPage, error) {
 	var raw struct {
@@ -105,7 +101,7 @@ func parseDelta(body []byte) (deltaPage, error) {
 		return deltaPage{}, err
 	}
 	if raw.Value == nil || (raw.Next == "") == (raw.Delta == "") {
-		return deltaPage{}, errPage
+		return deltaPage{}, errReply
 	}
 	p := deltaPage{items: make([]Item, 0, len(*raw.Value)), next: raw.Next, delta: raw.Delta}
 	for _, object := range *raw.Value {
@@ -127,7 +123,7 @@ func parseDelta(body []byte) (deltaPage, error) {
 func newItem(object map[string]json.RawMessage) (Item, error) {
 	var item Item
 	if err := json.Unmarshal(object["id"], &item.ID); err != nil || item.ID == "" {
-		return item, errPage
+		return item, errReply
 	}
 	var removed *struct{ Reason string }
 	if text, ok := object["@removed"]; ok {
@@ -166,7 +162,7 @@ func managerOf(links json.RawMessage) (*string, error) {
 			continue
 		}
 		if m.ID == "" {
-			return nil, errPage
+			return nil, errReply
 		}
 		manager = m.ID
 	}
@@ -181,6 +177,9 @@ func (t *Tenant) User(ctx context.Context, id string) (*Item, error) {
 	var item Item
 	address := t.app.graph + "/v1.0/users/" + id + "?$select=id," + strings.Join(attributes, ",") + "&$expand=" + url.QueryEscape("manager($select=id)")
 	err := t.get(ctx, query{address: address, parse: func(body []byte) (err error) { item, err = parseUser(body); return err }})
+	if err == nil && !strings.EqualFold(item.ID, id) {
+		err = misread("the Graph")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -206,10 +205,10 @@ func parseUser(body []byte) (Item, error) {
 
 // Count returns how many people the tenant has, guests and disabled ones included. It may lag behind some minutes (aad-advanced-queries).
 func (t *Tenant) Count(ctx context.Context) (int, error) {
-	n := 0
+	var n uint64
 	err := t.get(ctx, query{address: t.app.graph + "/v1.0/users/$count", eventual: true, parse: func(body []byte) (err error) {
-		n, err = strconv.Atoi(string(bareNumber(body)))
+		n, err = strconv.ParseUint(string(bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))), 10, 31) // the mark of UTF-8 may come before
 		return err
 	}})
-	return n, err
+	return int(n), err
 }

@@ -201,7 +201,7 @@ func unit(a aspect) string {
 // undo puts back what an act changed of those in scope and nothing has touched since (R25). ok is false where there is nothing of it to
 // undo, and where of two who were joined one was touched: undoing a join parts them whole, or not at all (R3).
 func (m *model) undo(act *modelAct, scoped bool, scope func(who int) bool) (undo *modelAct, ok bool) {
-	if act.status != foyer.Applied || len(act.changes) == 0 || act.joined[0] != 0 && m.touchedJoin(act) {
+	if act.status != foyer.Applied || !act.changed() || act.joined[0] != 0 && m.touchedJoin(act) {
 		return nil, false
 	}
 	if a, b := act.joined[0], act.joined[1]; a != 0 && (scope(a) || scope(b)) {
@@ -356,7 +356,21 @@ func (a *modelAct) root() (root *modelAct, undone bool) {
 	return a, undone
 }
 
+// changed tells whether an act changed anything.
+func (a *modelAct) changed() bool {
+	for who := 1; who <= len(a.after.people); who++ {
+		if a.concerns(who) {
+			return true
+		}
+	}
+	return len(a.changes) > 0
+}
+
+// concerns tells whether an act changed somebody: also by the last sites of who is disabled alone, which follow from nothing that is there now.
 func (a *modelAct) concerns(who int) bool {
+	if who <= len(a.before.people) && a.before.who(who).there && a.after.who(who).there && a.before.who(who).sites != a.after.who(who).sites {
+		return true
+	}
 	for x := range a.changes {
 		if a.about(x) == who {
 			return true

@@ -27,6 +27,7 @@ type plan struct {
 	steps       []step   // by ascending entry
 	adds        []int32  // persons that no entry is yet, in the order of the file
 	warnings    []foyer.Problem
+	unsettled   bool // the same delivery may mean more the next time
 }
 
 // step is an entry that is concerned, and why: the person of that number names it, or nobody does.
@@ -316,6 +317,9 @@ func (p *plan) writes(run *foyer.Run) iter.Seq2[*store.Write, error] {
 			}
 		}
 		counts.Unchanged = counts.Listed - touched
+		if p.unsettled {
+			run.Book = foyer.Unsettled
+		}
 		p.finish(run, counts, &found)
 	}
 }
@@ -362,6 +366,7 @@ func (p *plan) carryOut(batch []step, run foyer.RunID, found *problems, out func
 				return err
 			}
 			w, wrong = p.policy.list(k, l, run)
+			p.unsettled = p.unsettled || l.alias && w != nil && len(w.IDs) > 0 // next time the row means them by the id, and renames them (R2)
 		}
 		if !out(e, w, wrong, step.why) {
 			return errStopped

@@ -130,7 +130,7 @@ func try(b *store.Book, d Delivery, run *foyer.Run, rows *arena) error {
 
 // delta plans a delivery on the book as it is. rows must stay open until what it returns is written.
 func delta(b *store.Book, d Delivery, run *foyer.Run, rows *arena) (*store.Delta, error) {
-	run.Counts, run.Problems, run.Hold, run.Status, run.Message, run.Replays, run.Redoes, run.SameAs = foyer.Counts{}, nil, nil, foyer.Applied, "", 0, 0, 0
+	run.Counts, run.Problems, run.Hold, run.Status, run.Message, run.Replays, run.Redoes, run.SameAs, run.Book = foyer.Counts{}, nil, nil, foyer.Applied, "", 0, 0, 0, 0
 	source, err := sourceOf(b, d.Source)
 	if err != nil {
 		return nil, err

@@ -78,11 +78,15 @@ func (u *undo) restoreMarks(d *draft, c *foyer.Change, untouched func(string, bo
 	}
 	d.mark(edit)
 	for _, k := range c.Keeps {
-		if k.After.Ended(u.policy.now) {
+		before := k.Before
+		if before.Ended(u.policy.now) {
+			before = foyer.Keep{}
+		}
+		if k.After.Ended(u.policy.now) || before == k.After {
 			continue // there is nothing to put back
 		}
 		if untouched("keep:"+k.Field.Label(), c.Removed || d.after.Keeps[k.Field] == k.After) {
-			d.keep(k.Field, k.Before)
+			d.keep(k.Field, before)
 		}
 	}
 }

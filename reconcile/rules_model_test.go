@@ -313,3 +313,31 @@ func TestR25_WhoIsGoneAndWasPutBackBeforeIsNotListed(t *testing.T) {
 	}
 	f.runStatus(run.ID, foyer.Undone)
 }
+
+// TestR17_SameBytesAreLookedAtAgainWhereAnIDWasLearned holds that a row which means somebody by an earlier email, and brings their id, means them by the id the next time,
+// also where the file is the same.
+func TestR17_SameBytesAreLookedAtAgainWhereAnIDWasLearned(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL,EMPLOYEEID\nann@x.ca,\nbob@x.ca,\n")
+	f.edit("ann@x.ca", set(foyer.Email, "ann.lee@x.ca"))
+	const file = "EMAIL,EMPLOYEEID\nann@x.ca,1\nbob@x.ca,\n"
+	f.upload(f.hr, file)
+	f.emails("ann.lee@x.ca", "bob@x.ca")
+	f.upload(f.hr, file)
+	f.emails("ann@x.ca", "bob@x.ca")
+	f.counts(f.upload(f.hr, file), foyer.Counts{Unchanged: 2})
+}
+
+func TestR25_KeepThatHasEndedIsNotPutBack(t *testing.T) {
+	f := newFixture(t)
+	const file = "EMAIL,TITLE\nann@x.ca,Boss\n"
+	f.upload(f.hr, file)
+	until := f.clock.Now().Add(24 * time.Hour)
+	f.edit("ann@x.ca", reconcile.Edit{Keep: []foyer.Field{foyer.Title}, KeepUntil: until})
+	f.clock.Move(25 * time.Hour)
+	run := f.upload(f.hr, file) // lets go of it
+	_, err := reconcile.Undo(t.Context(), f.store, f.operator, f.org, reconcile.Undoing{Run: run.ID})
+	if foyer.KindOf(err) != foyer.Conflict {
+		t.Errorf("the undo is answered %v: there is nothing to put back", err)
+	}
+}

@@ -44,7 +44,7 @@ var acts = map[string]audited{
 		_, err := w.Store.EditSite(w.t.Context(), c, w.Org.ID, 1, func(s *foyer.Site) { s.Name = w.next() })
 		return err
 	}},
-	"source.create": {target: "S-2", detail: "guard=", do: func(w *world, c foyer.Caller) error {
+	"source.create": {target: "S-3", detail: "guard=", do: func(w *world, c foyer.Caller) error {
 		_, err := w.Store.CreateSource(w.t.Context(), c, w.Org.ID, foyer.Source{Name: w.next(), Kind: foyer.CSV})
 		return err
 	}},
@@ -97,11 +97,43 @@ var acts = map[string]audited{
 	"entry.forget": {do: func(w *world, c foyer.Caller) error {
 		return w.Store.Forget(w.t.Context(), c, w.Org.ID, "p19@test.com")
 	}},
+	"entra.link": {target: "link-3", detail: "for=gamma.example any=false site=L-0 shared=false", do: func(w *world, c foyer.Caller) error {
+		_, _, err := w.Store.CreateEntraLink(w.t.Context(), c, w.Org.ID, foyer.EntraLink{For: "gamma.example"})
+		return err
+	}},
+	"entra.unlink": {target: "link-2", do: func(w *world, c foyer.Caller) error { return w.Store.RevokeEntraLink(w.t.Context(), c, w.Org.ID, 2) }},
+	"entra.bind": {target: "S-3", detail: "tenant=22222222-0000-4000-8000-000000000002 by=link-2", do: func(w *world, c foyer.Caller) error {
+		_, err := w.Store.BindTenant(w.t.Context(), c, w.Org.ID, 2, store.Tenant{ID: "22222222-0000-4000-8000-000000000002", Name: "Beta", Domains: []string{"beta.example"}})
+		return err
+	}},
+	"entra.refuse": {target: "link-2", detail: "consent denied", do: func(w *world, c foyer.Caller) error {
+		return w.Store.RefuseVisit(w.t.Context(), c, w.Org.ID, 2, "consent denied")
+	}},
+	"entra.agree":   connecting("agree", func(c *foyer.Connection) { c.State = foyer.Confirming }),
+	"entra.confirm": connecting("confirm", func(c *foyer.Connection) { c.State = foyer.Connected }),
+	"entra.set":     connecting("set", func(c *foyer.Connection) { c.Settings.Guests = true }),
+	"entra.pause":   connecting("pause", func(c *foyer.Connection) { c.State = foyer.Paused }),
+	"entra.resume":  connecting("resume", func(c *foyer.Connection) { c.State = foyer.Connected }),
+	"entra.resync":  connecting("resync", func(*foyer.Connection) {}),
+	"entra.disconnect": connecting("disconnect", func(c *foyer.Connection) {
+		c.State = foyer.Removed
+	}),
 	"log.prune": {target: "R-", do: func(w *world, c foyer.Caller) error {
 		w.Clock.Move(100 * 24 * time.Hour)
 		return w.Store.Prune(w.t.Context(), c, 90*24*time.Hour)
 	}},
 	"store.backup": {all: true, do: func(w *world, c foyer.Caller) error { return w.Store.Backup(w.t.Context(), c, w.path(), nil) }},
+}
+
+// connecting is an act on the connection of Acme.
+func connecting(act string, edit func(*foyer.Connection)) audited {
+	return audited{target: "S-2", detail: "state=", do: func(w *world, c foyer.Caller) error {
+		_, err := w.Store.EditConnection(w.t.Context(), c, w.Org.ID, 2, act, func(c *foyer.Connection) error {
+			edit(c)
+			return nil
+		})
+		return err
+	}}
 }
 
 // rows is what was delivered.
@@ -268,7 +300,24 @@ func TestAudit_WhatFailsLeavesNoRow(t *testing.T) {
 		"nobody":                     func() error { _, err := w.Store.Erase(ctx, c, org, 0, "nobody@test.com"); return err },
 		"nobody who was erased":      func() error { return w.Store.Forget(ctx, c, org, "p1@test.com") },
 		"an entry that is not there": func() error { return edit(w, c, "nobody@test.com", "Boss") },
-		"a copy over a file":         func() error { return w.Store.Backup(ctx, c, w.Dir+"/foyer.db", nil) },
+		"a link for nobody": func() error {
+			_, _, err := w.Store.CreateEntraLink(ctx, c, org, foyer.EntraLink{})
+			return err
+		},
+		"a link that was used": func() error { return w.Store.RevokeEntraLink(ctx, c, org, 1) },
+		"another tenant": func() error {
+			_, err := w.Store.BindTenant(ctx, c, org, 2, store.Tenant{ID: "2", Name: "Eve", Domains: []string{"eve.example"}})
+			return err
+		},
+		"a connection that is none": func() error {
+			_, err := w.Store.EditConnection(ctx, c, org, 1, "pause", func(*foyer.Connection) error { return nil })
+			return err
+		},
+		"settings that cannot be meant": func() error {
+			_, err := w.Store.EditConnection(ctx, c, org, 2, "set", func(c *foyer.Connection) error { c.Settings.OnlyGroups = true; return nil })
+			return err
+		},
+		"a copy over a file": func() error { return w.Store.Backup(ctx, c, w.Dir+"/foyer.db", nil) },
 	} {
 		before := w.state()
 		if err := try(); err == nil {

@@ -13,38 +13,36 @@ import (
 type packedArray []byte
 
 // columnOf returns the values of one column of rows as an array: texts, integers or bytes.
-func columnOf(args []any, column, columns int) (b packedArray) {
-	values := len(args) / columns
+func columnOf(args []any, column, columns int) packedArray {
+	element, size := uint32(pgtype.Int8OID), 0
 	for i := column; i < len(args); i += columns {
 		switch v := plain(args[i]).(type) {
 		case string:
-			if b == nil {
-				b = arrayOf(pgtype.TextOID, values, 24)
-			}
-			b = append(binary.BigEndian.AppendUint32(b, uint32(len(v))), v...)
+			element, size = pgtype.TextOID, size+len(v)
 		case []byte:
-			if b == nil {
-				b = arrayOf(pgtype.ByteaOID, values, len(v))
-			}
-			b = append(binary.BigEndian.AppendUint32(b, uint32(len(v))), v...)
+			element, size = pgtype.ByteaOID, size+len(v)
 		case int64:
-			if b == nil {
-				b = arrayOf(pgtype.Int8OID, values, 8)
-			}
-			b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, 8), uint64(v))
+			size += 8
 		}
 	}
-	return b
-}
-
-// arrayOf begins an array of so many values of a type, each of which is to be appended behind its length. size is how many bytes one takes about.
-func arrayOf(element uint32, values, size int) packedArray {
-	b := make(packedArray, 0, 20+values*(4+size))
+	values := len(args) / columns
+	b := make([]byte, 0, 20+4*values+size)
 	b = binary.BigEndian.AppendUint32(b, 1) // dimensions
 	b = binary.BigEndian.AppendUint32(b, 0) // none of the values is null
 	b = binary.BigEndian.AppendUint32(b, element)
 	b = binary.BigEndian.AppendUint32(b, uint32(values))
-	return binary.BigEndian.AppendUint32(b, 1) // the number of the first
+	b = binary.BigEndian.AppendUint32(b, 1) // the number of the first
+	for i := column; i < len(args); i += columns {
+		switch v := plain(args[i]).(type) {
+		case string:
+			b = append(binary.BigEndian.AppendUint32(b, uint32(len(v))), v...)
+		case []byte:
+			b = append(binary.BigEndian.AppendUint32(b, uint32(len(v))), v...)
+		case int64:
+			b = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, 8), uint64(v))
+		}
+	}
+	return b
 }
 
 // packedCodec makes a connection take packed arrays as they are.

@@ -25,6 +25,7 @@ type Book struct {
 	t      *txn
 	store  *Store
 	rowKey []byte
+	claims map[foyer.SourceID]*Claims // those that were read
 	chunks map[foyer.SourceID]*chunkReader
 }
 
@@ -87,13 +88,26 @@ func (b *Book) Source(id foyer.SourceID) *foyer.Source {
 // RowKey returns the key under which rows are hashed.
 func (b *Book) RowKey() []byte { return b.rowKey }
 
-// Claims returns all claims of a source.
+// Claims returns all claims of a source. The book keeps them, to answer Claim.
 func (b *Book) Claims(source foyer.SourceID) (*Claims, error) {
-	return loadClaims(b.t, b.Org.ID, source)
+	claims, err := loadClaims(b.t, b.Org.ID, source)
+	if err == nil {
+		b.claims[source] = claims
+	}
+	return claims, err
 }
 
 // Claim returns a source's claim on an entry; nil where it does not list it. Asking in the order of entries is cheap.
 func (b *Book) Claim(source foyer.SourceID, entry foyer.EntryID) (*foyer.Claim, error) {
+	if all := b.claims[source]; all != nil {
+		i, ok := all.Find(entry)
+		if !ok {
+			return nil, nil
+		}
+		claim := all.Claim(i)
+		claim.Sites = slices.Clone(claim.Sites)
+		return &claim, nil
+	}
 	if b.chunks[source] == nil {
 		b.chunks[source] = &chunkReader{t: b.t, org: b.Org.ID, source: source}
 	}
@@ -274,7 +288,7 @@ func mayAct(caller foyer.Caller, act Act) error {
 var errStale = errors.New("the book changed meanwhile")
 
 func openBook(t *txn, org foyer.OrgID) (*Book, error) {
-	b := &Book{t: t, Now: t.now, chunks: map[foyer.SourceID]*chunkReader{}}
+	b := &Book{t: t, Now: t.now, claims: map[foyer.SourceID]*Claims{}, chunks: map[foyer.SourceID]*chunkReader{}}
 	var err error
 	if b.Org, err = readOrg(t, org); err != nil {
 		return nil, err
@@ -332,7 +346,9 @@ func (s *Store) apply(t *txn, caller foyer.Caller, act Act, b *Book, d *Delta) e
 			return err
 		}
 	}
-	d.Run.Finished, d.Run.Book = s.clock(), version
+	if d.Run.Finished = s.clock(); d.Run.Book != foyer.Unsettled {
+		d.Run.Book = version
+	}
 	if err := s.checkKeyAgain(t, caller); err != nil {
 		return err
 	}

@@ -384,7 +384,7 @@ func (w *changeEncoder) send(out *batch) {
 		return
 	}
 	text, args := w.dialect.rows(nil, w.chunks, 4)
-	out.statements = append(out.statements, statement{`INSERT INTO change_chunk (org, run, first, changes) ` + text, args})
+	out.statements = append(out.statements, statement{query: `INSERT INTO change_chunk (org, run, first, changes) ` + text, args: args})
 	w.chunks = nil
 }
 

@@ -28,11 +28,12 @@ const (
 
 // Claims are all claims of one source, by ascending entry. They take 27 bytes each.
 type Claims struct {
-	entries  []foyer.EntryID
-	hashes   []foyer.Hash
-	states   []uint16 // index of what the claim says in said
-	said     []claimSaid
-	saidKeys map[string]uint16
+	entries   []foyer.EntryID
+	hashes    []foyer.Hash
+	states    []uint16 // index of what the claim says in said
+	said      []claimSaid
+	saidKeys  map[string]uint16
+	forgotten map[int]foyer.Hash // of the claims that match no row any more: what is stored
 }
 
 // claimSaid is what a claim says besides its row: few differ.
@@ -47,19 +48,22 @@ func (c *Claims) Len() int { return len(c.entries) }
 // Entry returns whom claim i lists.
 func (c *Claims) Entry(i int) foyer.EntryID { return c.entries[i] }
 
-// Hash returns the hash of the row that claim i was last applied from.
+// Hash returns the hash of the row that claim i was last applied from; zero where it is to match none.
 func (c *Claims) Hash(i int) foyer.Hash { return c.hashes[i] }
 
-// Claim returns claim i. Its sites are shared and must not be changed.
+// Claim returns claim i as it is stored. Its sites are shared and must not be changed.
 func (c *Claims) Claim(i int) foyer.Claim {
-	said := c.said[c.states[i]]
-	return foyer.Claim{Hash: c.hashes[i], Disabled: said.disabled, Sites: said.sites}
+	said, hash := c.said[c.states[i]], c.hashes[i]
+	if stored, ok := c.forgotten[i]; ok {
+		hash = stored
+	}
+	return foyer.Claim{Hash: hash, Disabled: said.disabled, Sites: said.sites}
 }
 
 // Forget makes the claim on an entry, where there is one, match no row (R17).
 func (c *Claims) Forget(entry foyer.EntryID) {
-	if i, ok := c.Find(entry); ok {
-		c.hashes[i] = foyer.Hash{}
+	if i, ok := c.Find(entry); ok && c.hashes[i] != (foyer.Hash{}) {
+		c.forgotten[i], c.hashes[i] = c.hashes[i], foyer.Hash{}
 	}
 }
 
@@ -86,7 +90,7 @@ func (c *Claims) add(entry foyer.EntryID, claim *foyer.Claim, key []byte) error 
 
 // loadClaims reads all claims of a source.
 func loadClaims(t *txn, org foyer.OrgID, source foyer.SourceID) (*Claims, error) {
-	c := &Claims{saidKeys: map[string]uint16{}}
+	c := &Claims{saidKeys: map[string]uint16{}, forgotten: map[int]foyer.Hash{}}
 	const q = `SELECT first, claims FROM claim_chunk WHERE org = $1 AND source = $2 ORDER BY first`
 	err := t.each(q, []any{org, source}, func(rows *sql.Rows) error {
 		var first foyer.EntryID

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
@@ -247,9 +248,8 @@ func TestNewAddresses_ComeBackInTheOrderOfTheIndex(t *testing.T) {
 		for key, entry := range drawn {
 			n.add(key, foyer.EntryID(entry))
 		}
-		n.sort()
 		var keys []string
-		for _, a := range n.list {
+		for a := range n.sorted() {
 			key, entry := n.get(a)
 			keys = append(keys, string(key))
 			if drawn[string(key)] != int64(entry) {
@@ -303,4 +303,39 @@ func TestRowTexts_StoreWhatValuesStore(t *testing.T) {
 			t.Fatalf("%d rows, %d of them differ, want %d and none: %v", count, differ, rows, err)
 		}
 	})
+}
+
+// TestR17_ForgettingKeepsWhatIsStored holds that a claim which is to match no row is still told as it is stored: whoever writes it compares with that.
+func TestR17_ForgettingKeepsWhatIsStored(t *testing.T) {
+	s := openTest(t)
+	stored := foyer.Claim{Hash: foyer.Hash{7}, Sites: []foyer.SiteID{3}}
+	err := s.transact(t.Context(), "o", "test", func(tx *txn) error {
+		w := &claimWriter{t: tx, org: "o", source: 1}
+		return errors.Join(w.put(5, &stored), w.finish())
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.snapshot(t.Context(), "o", "test", func(tx *txn) error {
+		b := &Book{Org: foyer.Org{ID: "o"}, t: tx, claims: map[foyer.SourceID]*Claims{}}
+		claims, err := b.Claims(1)
+		if err != nil {
+			return err
+		}
+		claims.Forget(5)
+		claims.Forget(5)
+		if claims.Hash(0) != (foyer.Hash{}) {
+			t.Errorf("a row may match it: %v", claims.Hash(0))
+		}
+		if got, err := b.Claim(1, 5); err != nil || got == nil || got.Hash != stored.Hash || !got.Same(&stored) {
+			t.Errorf("the claim is %+v, %v; want %+v", got, err, stored)
+		}
+		if got, err := b.Claim(1, 6); err != nil || got != nil {
+			t.Errorf("there is a claim %+v, %v", got, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

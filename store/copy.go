@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"foyer"
 )
@@ -171,7 +172,7 @@ func (c *copyTable) each(t *txn, org foyer.OrgID, row func(values []any) error) 
 // copy writes an organization's rows into the target.
 func (c *copyTable) copy(source, target *txn, org foyer.OrgID) error {
 	var waiting []any
-	size := 0
+	size, row := 0, 0
 	send := func() error {
 		if len(waiting) == 0 {
 			return nil
@@ -181,7 +182,11 @@ func (c *copyTable) copy(source, target *txn, org foyer.OrgID) error {
 		return target.exec(`INSERT INTO `+c.name+` (`+strings.Join(c.columns, ", ")+`) `+text, args...)
 	}
 	err := c.each(source, org, func(values []any) error {
-		for _, value := range values {
+		row++
+		for i, value := range values {
+			if text, ok := value.(string); ok && (!utf8.ValidString(text) || strings.Contains(text, "\x00")) {
+				return c.unfit(row, c.columns[i], text)
+			}
 			if b, ok := value.([]byte); ok {
 				value = append([]byte{}, b...) // an empty one is none to PostgreSQL otherwise
 			}
@@ -196,6 +201,15 @@ func (c *copyTable) copy(source, target *txn, org foyer.OrgID) error {
 		return err
 	}
 	return send()
+}
+
+// unfit says of a text that PostgreSQL does not take it, and what to do.
+func (c *copyTable) unfit(row int, column, text string) error {
+	cure := "give it another text, and copy again"
+	if c.name == "audit" || c.name == "run" {
+		cure = "nothing may change what was done: this installation stays in its data folder"
+	}
+	return foyer.Errorf(foyer.Invalid, "row %d of %s has in %s a text that is no UTF-8, which PostgreSQL does not take: %q; %s", row, c.name, column, text, cure)
 }
 
 func sizeOf(value any) int {

@@ -1,10 +1,7 @@
 package store
 
 import (
-	"bytes"
-	"cmp"
 	"database/sql"
-	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -205,164 +202,17 @@ func (w *entryEncoder) put(e *foyer.Entry, isNew bool, out *batch) {
 func (w *entryEncoder) flush(out *batch) {
 	if len(w.news) > 0 {
 		text, args := w.dialect.rows(&w.texts, w.news, countNewColumns)
-		out.statements = append(out.statements, statement{insertEntries + text, args})
+		out.statements = append(out.statements, statement{query: insertEntries + text, args: args})
 	}
 	if len(w.changed) > 0 {
 		text, args := w.dialect.rows(nil, w.changed, countAllColumns)
-		out.statements = append(out.statements, statement{upsertEntries + text + onEntryConflict, args})
+		out.statements = append(out.statements, statement{query: upsertEntries + text + onEntryConflict, args: args})
 	}
 	if len(w.removed) > 0 {
 		// They ascend: between the first and the last of each batch there are no more rows than PostgreSQL may read, whatever it knows of the table.
 		text, list := w.dialect.rows(nil, w.removed, 1)
 		args := append([]any{string(w.org), w.removed[0], w.removed[len(w.removed)-1]}, list...)
-		out.statements = append(out.statements, statement{`DELETE FROM entry WHERE org = ? AND id BETWEEN ? AND ? AND id IN (` + text + `)`, args})
+		out.statements = append(out.statements, statement{query: `DELETE FROM entry WHERE org = ? AND id BETWEEN ? AND ? AND id IN (` + text + `)`, args: args})
 	}
 	w.news, w.changed, w.removed = nil, nil, nil
-}
-
-// newAddresses are emails that are to mean entries, kept until all are known: a first load has as many as rows.
-type newAddresses struct {
-	list   []newAddress
-	pieces [][]byte // of each its entry, the length of its key, its key
-}
-
-// newAddress is one of them: how its key begins, and where the rest is.
-type newAddress struct {
-	prefix    uint64
-	piece, at uint32
-}
-
-// addressPiece is the size of a large piece of memory, in bytes.
-const addressPiece = 1 << 20
-
-func (n *newAddresses) add(key string, entry foyer.EntryID) {
-	last, room := len(n.pieces)-1, len(key)+2*binary.MaxVarintLen64
-	if last < 0 || len(n.pieces[last])+room > cap(n.pieces[last]) {
-		last++
-		size := min(addressPiece, 4096<<min(last, 8)) // most syncs bring few
-		n.pieces = append(n.pieces, make([]byte, 0, max(size, room)))
-	}
-	var prefix [8]byte
-	copy(prefix[:], key)
-	n.list = append(n.list, newAddress{binary.BigEndian.Uint64(prefix[:]), uint32(last), uint32(len(n.pieces[last]))})
-	b := binary.AppendUvarint(n.pieces[last], uint64(entry))
-	b = binary.AppendUvarint(b, uint64(len(key)))
-	n.pieces[last] = append(b, key...)
-}
-
-// get returns what was added. The key is good for as long as n is.
-func (n *newAddresses) get(a newAddress) (key []byte, entry foyer.EntryID) {
-	b := n.pieces[a.piece][a.at:]
-	id, size := binary.Uvarint(b)
-	length, more := binary.Uvarint(b[size:])
-	return b[size+more:][:length], foyer.EntryID(id)
-}
-
-// sort puts them in the order of their keys.
-func (n *newAddresses) sort() {
-	slices.SortFunc(n.list, func(a, b newAddress) int {
-		if a.prefix != b.prefix {
-			return cmp.Compare(a.prefix, b.prefix)
-		}
-		keyA, _ := n.get(a)
-		keyB, _ := n.get(b)
-		return bytes.Compare(keyA, keyB)
-	})
-}
-
-// writeAddresses stores addresses in the order of the index that they go into: a first load is a quarter faster for it. first says that the book is empty.
-func writeAddresses(t *txn, org foyer.OrgID, addresses *newAddresses, first bool) error {
-	addresses.sort()
-	conflict := onAddressConflict
-	if first {
-		conflict = "" // nobody has an email yet; PostgreSQL is twice as fast where it need not look
-	}
-	var texts rowTexts
-	size := t.dialect.size(addressBatch, rowsMany)
-	args := make([]any, 0, 4*size)
-	for batch := range slices.Chunk(addresses.list, size) {
-		args = args[:0]
-		for _, a := range batch {
-			key, entry := addresses.get(a)
-			args = append(args, string(org), string(key), int64(entry), int64(0))
-		}
-		text, few := t.dialect.rows(&texts, args, 4)
-		written, err := t.count(insertAddresses+text+conflict, few...)
-		if err != nil {
-			return err
-		}
-		if written != int64(len(batch)) {
-			return foyer.Errorf(foyer.Conflict, "an email of this change belongs to another entry by now; nothing was changed, try again")
-		}
-	}
-	return nil
-}
-
-// changeEmails makes emails mean what the changes say. It must come before the emails of new entries, which may take a place that becomes free.
-func changeEmails(t *txn, org foyer.OrgID, changes []foyer.EmailChange) error {
-	var gone, mean []any
-	last := map[string]int{} // where what an email means stands in mean: what is said last counts
-	for _, c := range changes {
-		if c.After.Entry == 0 {
-			gone = append(gone, c.Key, int64(c.Before.Entry))
-			continue
-		}
-		at, ok := last[c.Key]
-		if !ok {
-			at, last[c.Key] = len(mean), len(mean)
-			mean = append(mean, string(org), c.Key, nil, nil)
-		}
-		mean[at+2], mean[at+3] = int64(c.After.Entry), flag(c.After.Alias)
-	}
-	size := t.dialect.size(addressBatch, rowsMany)
-	for rows := range slices.Chunk(gone, 2*size) {
-		text, args := t.dialect.rows(nil, rows, 2)
-		if err := t.exec(`DELETE FROM address WHERE org = ? AND (email, entry) IN (`+text+`)`, append([]any{org}, args...)...); err != nil {
-			return err
-		}
-	}
-	for rows := range slices.Chunk(mean, 4*size) {
-		text, args := t.dialect.rows(nil, rows, 4)
-		err := t.exec(insertAddresses+text+` ON CONFLICT (org, email) DO UPDATE SET entry = excluded.entry, alias = excluded.alias`, args...)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// changeIDs makes sources know entries by the ids that the changes say, in the order of the index; first what they were known by goes.
-func changeIDs(t *txn, org foyer.OrgID, changes []idItem) error {
-	var gone []any
-	for _, c := range changes {
-		if c.change.Before != "" {
-			gone = append(gone, int64(c.change.Source), c.change.Before, int64(c.entry))
-		}
-	}
-	size := t.dialect.size(addressBatch, rowsMany)
-	for rows := range slices.Chunk(gone, 3*size) {
-		text, args := t.dialect.rows(nil, rows, 3)
-		if err := t.exec(`DELETE FROM external_id WHERE org = ? AND (source, external_id, entry) IN (`+text+`)`, append([]any{org}, args...)...); err != nil {
-			return err
-		}
-	}
-	changes = slices.DeleteFunc(changes, func(c idItem) bool { return c.change.After == "" })
-	slices.SortStableFunc(changes, func(a, b idItem) int {
-		return cmp.Or(cmp.Compare(a.change.Source, b.change.Source), cmp.Compare(a.change.After, b.change.After))
-	})
-	args := make([]any, 0, 4*size)
-	for i, c := range changes {
-		if i+1 < len(changes) && changes[i+1].change.Source == c.change.Source && changes[i+1].change.After == c.change.After {
-			continue // what is said last counts
-		}
-		args = append(args, string(org), int64(c.change.Source), c.change.After, int64(c.entry))
-	}
-	for rows := range slices.Chunk(args, 4*size) {
-		text, few := t.dialect.rows(nil, rows, 4)
-		err := t.exec(`INSERT INTO external_id (org, source, external_id, entry) `+text+` ON CONFLICT (org, source, external_id) DO UPDATE SET entry = excluded.entry`, few...)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -57,7 +57,7 @@ func TestPostgres_KeysBeginWithTheOrganization(t *testing.T) {
 	db := w.open()
 	const q = `SELECT c.relname || ' ' || ic.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class ic ON ic.oid = i.indexrelid
 		JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
-		WHERE c.relnamespace = current_schema()::regnamespace AND c.relname NOT IN ('meta', 'org', 'goose_db_version') AND a.attname <> 'org'`
+		WHERE c.relnamespace = current_schema()::regnamespace AND c.relname NOT IN ('meta', 'org', 'entra_tenant', 'goose_db_version') AND a.attname <> 'org'`
 	const others = `SELECT conname FROM pg_constraint WHERE contype = 'f' AND connamespace = current_schema()::regnamespace
 		UNION ALL SELECT tgname FROM pg_trigger WHERE NOT tgisinternal
 		UNION ALL SELECT relname FROM pg_class WHERE relkind = 'S' AND relnamespace = current_schema()::regnamespace AND relname <> 'goose_db_version_id_seq'`
@@ -111,6 +111,10 @@ func TestPostgres_TheWallHidesOtherOrganizations(t *testing.T) {
 		ctx, c := t.Context(), w.Operator
 		w.must(w.Store.Entries(ctx, c, org, func(e *foyer.Entry) error { fmt.Fprintln(&b, *e); return nil }))
 		w.must(w.Store.Audit(ctx, c, org, func(a *foyer.Audit) error { fmt.Fprintln(&b, *a); return nil }))
+		w.must(w.Store.View(ctx, c, org, func(book *store.Book) error { // looked up one by one
+			err := book.Entries([]foyer.EntryID{1, 5, 900}, func(e *foyer.Entry) error { fmt.Fprintln(&b, *e); return nil })
+			return errors.Join(err, book.Addresses([]string{"p1@test.com", "p2@test.com"}, func(key string, a foyer.Address) { fmt.Fprintln(&b, key, a) }))
+		}))
 		for name, list := range map[string]func() (any, error){
 			"runs": func() (any, error) { return w.Store.Runs(ctx, c, org, 0, true) }, "keys": func() (any, error) { return w.Store.Keys(ctx, c, org) },
 			"sites": func() (any, error) { return w.Store.Sites(ctx, c, org) }, "sources": func() (any, error) { return w.Store.Sources(ctx, c, org) },
@@ -246,7 +250,7 @@ func TestPostgres_AppRole(t *testing.T) {
 	if _, err := store.Migrate(t.Context(), store.Config{Database: superuser}, "postgres"); foyer.KindOf(err) != foyer.Invalid {
 		t.Errorf("a superuser as the role: %v", err)
 	}
-	ask(t, superuser, `DELETE FROM goose_db_version WHERE version_id = 4`) // as if a newer program came
+	ask(t, superuser, `DELETE FROM goose_db_version WHERE version_id = 5`) // as if a newer program came
 	if _, err := store.Open(t.Context(), config(t, app)); foyer.KindOf(err) != foyer.Forbidden || !strings.Contains(err.Error(), "foyer migrate") {
 		t.Errorf("the error is %v", err)
 	}
@@ -274,7 +278,7 @@ func TestMigrate_ManyAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	schema, err := store.CheckSchema(t.Context(), store.Config{Database: address})
-	if err != nil || len(schema.Pending) > 0 || schema.Version < 4 {
+	if err != nil || len(schema.Pending) > 0 || schema.Version < 5 {
 		t.Errorf("%+v, %v", schema, err)
 	}
 	db, err := sql.Open("pgx", address)
@@ -356,6 +360,39 @@ func TestCopy_MovesAnInstallation(t *testing.T) {
 	err = store.Copy(t.Context(), operator, from, to, func(store.Copied) {})
 	if foyer.KindOf(err) != foyer.Conflict {
 		t.Errorf("a copy that went on is taken for the original: %v", err)
+	}
+}
+
+// TestCopy_SaysWhichTextItCannotTake holds that a text which PostgreSQL does not take stops a copy with a word about where it is.
+func TestCopy_SaysWhichTextItCannotTake(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	c := config(t, "")
+	c.Dir = t.TempDir()
+	from, err := store.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer from.Close()
+	fill(t, from)
+	db, err := sql.Open("sqlite", filepath.Join(c.Dir, "foyer.db"))
+	if err == nil {
+		_, err = db.Exec(`UPDATE site SET name = CAST(x'4dff' AS TEXT)`)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	c.Database = storetest.Database(t, t.TempDir())
+	to, err := store.Open(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer to.Close()
+	err = store.Copy(t.Context(), foyer.Operator("op"), from, to, func(store.Copied) {})
+	if foyer.KindOf(err) != foyer.Invalid || !strings.Contains(err.Error(), `row 1 of site has in name a text that is no UTF-8, which PostgreSQL does not take: "M\xff"; give it another`) {
+		t.Errorf("the error is %v", err)
 	}
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // rule is who may call a method of the store, of a caller without a key ("nobody"), with a key of the organization and one scope ("read", "sync"), with a key of another organization and all scopes
-// ("other"), and the operator.
+// ("other"), of who came by a link to connect a tenant ("connector"), and the operator.
 type rule struct {
 	may  string
 	call func(w *world, c foyer.Caller) error
@@ -23,7 +23,8 @@ type rule struct {
 const (
 	operatorOnly = "operator"
 	readers      = "operator read"
-	syncers      = "operator sync"
+	syncers      = "operator sync connector"
+	connectors   = "operator connector"
 )
 
 var nothing = func(*foyer.Entry) error { return nil }
@@ -55,7 +56,7 @@ var rules = map[string]rule{
 	"Changes": {may: readers, call: func(w *world, c foyer.Caller) error {
 		return w.Store.Changes(w.t.Context(), c, w.Org.ID, 1, func(*foyer.Change) error { return nil })
 	}},
-	"OrgOf": {may: "read sync other", call: func(w *world, c foyer.Caller) error { return orgOfIsItsOwn(w, c) }},
+	"OrgOf": {may: "read sync other connector", call: func(w *world, c foyer.Caller) error { return orgOfIsItsOwn(w, c) }},
 	"Preview": {may: syncers, call: func(w *world, c foyer.Caller) error {
 		return w.Store.Preview(w.t.Context(), c, w.Org.ID, 1, func(*store.Book) error { return nil })
 	}},
@@ -105,6 +106,53 @@ var rules = map[string]rule{
 	"WatchSources": {may: operatorOnly, call: func(w *world, c foyer.Caller) error { return w.Store.WatchSources(w.t.Context(), c) }},
 	"WatchKeys":    {may: operatorOnly, call: func(w *world, c foyer.Caller) error { return w.Store.WatchKeys(w.t.Context(), c) }},
 
+	"EntraLinks": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
+		_, err := w.Store.EntraLinks(w.t.Context(), c, w.Org.ID)
+		return err
+	}},
+	"Connections": {may: "operator read connector", call: func(w *world, c foyer.Caller) error {
+		_, err := w.Store.Connections(w.t.Context(), c, w.Org.ID)
+		return err
+	}},
+	"EntraPeople": {may: connectors, call: func(w *world, c foyer.Caller) error {
+		return w.Store.EntraPeople(w.t.Context(), c, w.Org.ID, 2, func(*store.EntraPerson) error { return nil })
+	}},
+	"EntraApp": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
+		_, err := w.Store.EntraApp(w.t.Context(), c)
+		if c.May(foyer.Operate, "") == nil && foyer.KindOf(err) == foyer.NotFound {
+			return nil // none is set up
+		}
+		return err
+	}},
+	"SetEntraApp": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
+		return w.Store.SetEntraApp(w.t.Context(), c, func(*store.EntraApp) error { return nil })
+	}},
+	"TakeReading": {may: operatorOnly, call: func(w *world, c foyer.Caller) error { _, err := w.Store.TakeReading(w.t.Context(), c); return err }},
+	"HoldReading": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
+		return reading(w, c, func(r *store.Reading) error { return w.Store.HoldReading(w.t.Context(), c, r) })
+	}},
+	"KeepPlan": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
+		return reading(w, c, func(r *store.Reading) error { return w.Store.KeepPlan(w.t.Context(), c, r, []byte("{}")) })
+	}},
+	"WatchEntraApp": {may: operatorOnly, call: func(w *world, c foyer.Caller) error { return w.Store.WatchEntraApp(w.t.Context(), c) }},
+	"EntraKnown": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
+		return reading(w, c, func(r *store.Reading) error {
+			_, err := w.Store.EntraKnown(w.t.Context(), c, r, []string{"a"})
+			return err
+		})
+	}},
+	"StoreReading": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
+		return reading(w, c, func(r *store.Reading) error {
+			_, err := w.Store.StoreReading(w.t.Context(), c, r, true, "", func(func([]store.EntraItem) error) error { return nil })
+			return err
+		})
+	}},
+	"EndReading": {may: operatorOnly, call: func(w *world, c foyer.Caller) error {
+		return reading(w, c, func(r *store.Reading) error {
+			return w.Store.EndReading(w.t.Context(), c, r, store.ReadingEnd{Next: w.Clock.Now()})
+		})
+	}},
+
 	"AddContact":    act("contact.add"),
 	"RemoveContact": act("contact.remove"),
 	"Erase":         act("entry.erase"),
@@ -117,13 +165,20 @@ var rules = map[string]rule{
 	"AllowOrg":      act("org.allow"),
 	"RevokeKey":     act("key.revoke"),
 	"DeleteKey":     act("key.delete"),
-	"CreateOrg":     act("org.create"),
-	"CreateSite":    act("site.create"),
-	"EditSite":      act("site.edit"),
-	"CreateSource":  act("source.create"),
-	"EditSource":    act("source.edit"),
-	"Prune":         act("log.prune"),
-	"Backup":        act("store.backup"),
+
+	"CreateEntraLink": act("entra.link"),
+	"RevokeEntraLink": act("entra.unlink"),
+	"BindTenant":      act("entra.bind", "connector"),
+	"RefuseVisit":     act("entra.refuse", "connector"),
+	"EditConnection":  act("entra.set", "connector"),
+
+	"CreateOrg":    act("org.create"),
+	"CreateSite":   act("site.create"),
+	"EditSite":     act("site.edit"),
+	"CreateSource": act("source.create"),
+	"EditSource":   act("source.edit"),
+	"Prune":        act("log.prune"),
+	"Backup":       act("store.backup"),
 }
 
 // callerless says why a method takes no caller.
@@ -138,11 +193,27 @@ var callerless = map[string]string{
 	"CountTokens":   "it is about who asked to become one",
 	"NoteEndedKey":  "it is about who did not become one",
 	"NoteLeakedKey": "it is about who did not become one",
+
+	"FollowEntraLink": "the link's token is the proof",
+	"BeginVisit":      "it is for who showed a token",
+	"TakeVisit":       "the state is the proof",
+	"Session":         "the cookie is the proof",
 }
 
-// act returns the rule of an act, as the table of audited acts has it.
-func act(name string) rule {
-	return rule{operatorOnly, func(w *world, c foyer.Caller) error { return acts[name].do(w, c) }, true}
+// act returns the rule of an act, as the table of audited acts has it. The operator may carry it out, and whoever else is named.
+func act(name string, others ...string) rule {
+	return rule{strings.Join(append([]string{operatorOnly}, others...), " "), func(w *world, c foyer.Caller) error { return acts[name].do(w, c) }, true}
+}
+
+// reading calls fn with a reading of Acme's tenant, taken for a caller that may take one; for another with one that was never taken.
+func reading(w *world, c foyer.Caller, fn func(*store.Reading) error) error {
+	if c.May(foyer.Operate, "") != nil {
+		return fn(&store.Reading{Org: w.Org, Connection: foyer.Connection{Source: 2}})
+	}
+	w.Clock.Move(2 * store.ReadingLease) // what was taken before is not any more
+	r, err := w.Store.TakeReading(w.t.Context(), c)
+	w.must(err)
+	return fn(r)
 }
 
 func orgOfIsItsOwn(w *world, c foyer.Caller) error {

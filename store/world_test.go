@@ -17,14 +17,15 @@ import (
 )
 
 // world is an installation with something in it of everything that can be acted on: Acme has people, a contact, somebody who was erased, a held run, a key that has ended, and alerts; Other is another
-// organization.
+// organization. Acme has also a tenant of Microsoft Entra (S-2, by the link 1), and a link that nobody used yet (2).
 type world struct {
 	*foyertest.Foyer
 	t     *testing.T
 	other foyer.Org
 	ended foyer.KeyID
 	spare foyer.KeyID
-	made  int // of what needs a new name each time
+	token string // of the link 2
+	made  int    // of what needs a new name each time
 }
 
 // people is a file of n people.
@@ -54,8 +55,26 @@ func startWorld(t *testing.T) *world {
 	}
 	_, err = reconcile.Add(t.Context(), w.Store, w.Operator, w.Org.ID, reconcile.Edit{Values: map[foyer.Field]string{foyer.Email: "hand@test.com"}})
 	w.must(err)
+	w.connect()
 	w.Authority.Close() // the use of the key is noted behind the request's back
 	return w
+}
+
+// connect connects a tenant to Acme, and makes one more link.
+func (w *world) connect() {
+	w.t.Helper()
+	ctx, c, org := w.t.Context(), w.Operator, w.Org.ID
+	_, link, err := w.Store.CreateEntraLink(ctx, c, org, foyer.EntraLink{For: "acme.example"})
+	w.must(err)
+	source, err := w.Store.BindTenant(ctx, c, org, link.ID, store.Tenant{ID: "11111111-0000-4000-8000-000000000001", Name: "Acme Corp", Domains: []string{"acme.example"}})
+	w.must(err)
+	_, err = w.Store.EditConnection(ctx, c, org, source.ID, "agree", func(c *foyer.Connection) error {
+		c.State = foyer.Connected
+		return nil
+	})
+	w.must(err)
+	w.token, _, err = w.Store.CreateEntraLink(ctx, c, org, foyer.EntraLink{For: "beta.example"})
+	w.must(err)
 }
 
 func (w *world) must(err error) {
@@ -82,6 +101,7 @@ func (w *world) callers() map[string]foyer.Caller {
 	all := foyer.ScopeRead | foyer.ScopeSync
 	return map[string]foyer.Caller{
 		"nobody": {}, "read": w.key(w.Org.ID, mine, foyer.ScopeRead), "sync": w.key(w.Org.ID, mine, foyer.ScopeSync), "other": w.key(w.other.ID, mine, all), "operator": w.Operator,
+		"connector": foyer.PersonCaller("visitor", w.Org.ID, foyer.Connector, nil, w.Operator.Address),
 	}
 }
 

@@ -17,21 +17,16 @@ import (
 type batch struct {
 	claims     []claimItem
 	statements []statement
-	addresses  []addressItem
 	emails     []foyer.EmailChange
 	ids        []idItem
 	last       foyer.EntryID
+	after      bool  // its statements come after all else
 	err        error // working out the delta failed here
 }
 
 type claimItem struct {
 	entry foyer.EntryID
 	write ClaimWrite
-}
-
-type addressItem struct {
-	key   string
-	entry foyer.EntryID
 }
 
 type idItem struct {
@@ -42,6 +37,7 @@ type idItem struct {
 type statement struct {
 	query string
 	args  []any
+	rows  int // how many it is to write, unless an email belongs to another entry by now; 0: any number
 }
 
 // writeBatch is how many writes are handed over at once.
@@ -52,9 +48,10 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 	if d.Writes == nil {
 		return next, false, nil
 	}
-	batches, stop := make(chan *batch, 2), make(chan struct{})
-	go encode(entryEncoder{org: org, dialect: t.dialect}, changeEncoder{org: org, run: d.Run.ID, dialect: t.dialect}, d.Writes, batches, stop)
-	w := writers{t: t, org: org, claims: map[foyer.SourceID]*claimWriter{}, first: next == 1}
+	batches, stop := make(chan *batch, t.dialect.size(2, 8)), make(chan struct{}) // one statement to PostgreSQL is made of four
+	e := encoder{entryEncoder{org: org, dialect: t.dialect}, changeEncoder{org: org, run: d.Run.ID, dialect: t.dialect}, newAddresses{org: org, dialect: t.dialect, first: next == 1}}
+	go e.encode(d.Writes, batches, stop)
+	w := writers{t: t, org: org, claims: map[foyer.SourceID]*claimWriter{}}
 	for b := range batches {
 		if err == nil {
 			if err = b.err; err == nil {
@@ -73,9 +70,16 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 	return next, wrote, w.finish()
 }
 
+// encoder turns writes into batches.
+type encoder struct {
+	entries   entryEncoder
+	changes   changeEncoder
+	addresses newAddresses
+}
+
 // encode encodes writes and sends them until there are no more, or nobody wants any. It closes batches in the end. A panic on the way fails
 // the delta, not the process, which serves other organizations too.
-func encode(entries entryEncoder, changes changeEncoder, writes iter.Seq2[*Write, error], batches chan<- *batch, stop <-chan struct{}) {
+func (e *encoder) encode(writes iter.Seq2[*Write, error], batches chan<- *batch, stop <-chan struct{}) {
 	defer close(batches)
 	out, count := &batch{}, 0
 	send := func() bool {
@@ -99,64 +103,75 @@ func encode(entries entryEncoder, changes changeEncoder, writes iter.Seq2[*Write
 			send()
 			return
 		}
-		out.put(write, &entries, &changes)
+		e.put(write, out)
 		if count++; count == writeBatch && !send() {
 			return
 		}
 	}
-	entries.flush(out)
-	changes.flush(out)
-	changes.send(out)
-	send()
+	e.entries.flush(out)
+	e.changes.flush(out)
+	e.changes.send(out)
+	if !send() {
+		return
+	}
+	e.addresses.statements(func(s statement) bool {
+		out.after, out.statements = true, []statement{s}
+		return send()
+	})
 }
 
 // put encodes one write.
-func (b *batch) put(write *Write, entries *entryEncoder, changes *changeEncoder) {
+func (e *encoder) put(write *Write, b *batch) {
 	b.last = write.ID
 	for _, claim := range write.Claims {
 		b.claims = append(b.claims, claimItem{write.ID, claim})
 	}
 	if write.Change != nil {
-		changes.put(write.Change, b)
+		e.changes.put(write.Change, b)
 	}
 	if write.Key != "" {
-		b.addresses = append(b.addresses, addressItem{write.Key, write.ID})
+		e.addresses.add(write.Key, write.ID)
 	}
 	b.emails = append(b.emails, write.Emails...)
 	for _, id := range write.IDs {
 		b.ids = append(b.ids, idItem{write.ID, id})
 	}
 	if write.Remove {
-		entries.remove(write.ID, b)
+		e.entries.remove(write.ID, b)
 	} else if write.Entry != nil {
-		entries.put(write.Entry, write.New, b)
+		e.entries.put(write.Entry, write.New, b)
 	}
 }
 
 // writers carry out batches.
 type writers struct {
-	t         *txn
-	org       foyer.OrgID
-	claims    map[foyer.SourceID]*claimWriter
-	addresses newAddresses
-	first     bool // the book was empty before
-	emails    []foyer.EmailChange
-	ids       []idItem
+	t        *txn
+	org      foyer.OrgID
+	claims   map[foyer.SourceID]*claimWriter
+	emails   []foyer.EmailChange
+	ids      []idItem
+	finished bool
 }
 
 func (w *writers) carryOut(b *batch) error {
+	if b.after {
+		if err := w.finish(); err != nil {
+			return err
+		}
+	}
 	for i := range b.claims {
 		if err := w.putClaim(b.claims[i].entry, &b.claims[i].write); err != nil {
 			return err
 		}
 	}
 	for _, s := range b.statements {
-		if err := w.t.exec(s.query, s.args...); err != nil {
+		rows, err := w.t.count(s.query, s.args...)
+		if err != nil {
 			return err
 		}
-	}
-	for _, a := range b.addresses {
-		w.addresses.add(a.key, a.entry)
+		if s.rows != 0 && rows != int64(s.rows) {
+			return foyer.Errorf(foyer.Conflict, "an email of this change belongs to another entry by now; nothing was changed, try again")
+		}
 	}
 	w.emails = append(w.emails, b.emails...)
 	w.ids = append(w.ids, b.ids...)
@@ -175,8 +190,12 @@ func (w *writers) putClaim(entry foyer.EntryID, c *ClaimWrite) error {
 	return writer.put(entry, c.Claim)
 }
 
-// finish writes what waited for the end.
+// finish writes what waited for all entries. It does so once.
 func (w *writers) finish() error {
+	if w.finished {
+		return nil
+	}
+	w.finished = true
 	for _, claims := range w.claims {
 		if err := claims.finish(); err != nil {
 			return err
@@ -185,10 +204,7 @@ func (w *writers) finish() error {
 	if err := changeEmails(w.t, w.org, w.emails); err != nil {
 		return err
 	}
-	if err := changeIDs(w.t, w.org, w.ids); err != nil {
-		return err
-	}
-	return writeAddresses(w.t, w.org, &w.addresses, w.first)
+	return changeIDs(w.t, w.org, w.ids)
 }
 
 // rowTexts makes the text of many rows of values where some columns say the same in all of them, as most do of what one file brought: such a

@@ -61,6 +61,13 @@ func (c *entraAppCmd) Run(a *app) error {
 	if err := c.check(); err != nil {
 		return err
 	}
+	if !c.changes() && a.cli.Database == "" && a.installed() != nil { // to be told how it is done makes no installation
+		if a.cli.JSON {
+			return a.json(c.out(store.EntraApp{}))
+		}
+		c.explain(a, store.EntraApp{})
+		return nil
+	}
 	o, err := a.openOrMake()
 	if err != nil {
 		return err

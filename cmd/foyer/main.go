@@ -16,7 +16,6 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime/debug"
-	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -188,7 +187,7 @@ func (a *app) openVault() (*vault.Vault, error) {
 // operatorName is who works at the command line, for the log of what was done.
 func operatorName() string {
 	if u, err := user.Current(); err == nil {
-		return strings.ToValidUTF8(u.Username, "?")
+		return u.Username
 	}
 	return "unknown"
 }

@@ -14,7 +14,7 @@ func Open(t testing.TB, dir string) *sql.DB {
 	t.Helper()
 	driver, address := "sqlite", filepath.Join(dir, "foyer.db")
 	if on := Database(t, dir); on != "" {
-		driver, address = "pgx", on+"&foyer.org=*"
+		driver, address = "pgx", withQuery(on, "foyer.org", "*")
 	}
 	db, err := sql.Open(driver, address)
 	if err != nil {

@@ -185,6 +185,18 @@ func named(address, database string) string {
 	return u.String()
 }
 
+// withQuery returns an address with another setting in it.
+func withQuery(address, name, value string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	q := u.Query()
+	q.Set(name, value)
+	u.RawQuery = q.Encode()
+	return u.String()
+}
+
 // Empty makes a database of PostgreSQL without a schema and returns its address; it goes with the test.
 func Empty(t testing.TB) string {
 	t.Helper()
@@ -192,7 +204,7 @@ func Empty(t testing.TB) string {
 	if err := ask(server.url, `CREATE DATABASE `+name); err != nil {
 		t.Fatalf("make a database for the test: %v", err)
 	}
-	t.Cleanup(func() { drop(t, "", name) })
+	t.Cleanup(func() { drop(t, name, name) }) // no data folder is named so
 	return named(server.url, name)
 }
 
