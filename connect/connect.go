@@ -205,7 +205,10 @@ func (c *Connector) Begin(ctx context.Context, link, browser string) (address st
 // visitor is the caller that somebody is who came by a link.
 func visitor(v store.Visit, from netip.Addr) foyer.Caller {
 	name := v.Visitor
-	if name == "" {
+	switch {
+	case name == "" && v.Link == 0:
+		name = "of no link"
+	case name == "":
 		name = fmt.Sprintf("of link-%d", v.Link)
 	}
 	return foyer.PersonCaller(name, v.Org, foyer.Connector, nil, from)
@@ -216,7 +219,7 @@ func visitor(v store.Visit, from netip.Addr) foyer.Caller {
 func (c *Connector) SignedIn(ctx context.Context, query url.Values, browser string, from netip.Addr) (session, agree string, err error) {
 	v, err := c.Store.TakeVisit(ctx, query.Get("state"), store.StepSignIn, browser)
 	if err != nil {
-		return "", "", c.refused(ctx, v, from, err)
+		return "", "", c.refused(ctx, stray(query.Get("state")), from, err)
 	}
 	app, err := c.client(ctx)
 	if err != nil {
@@ -248,6 +251,12 @@ func (c *Connector) SignedIn(ctx context.Context, query url.Values, browser stri
 
 // maxStrays is how many refusals of an organization are noted in an hour that came by no link: anybody can be refused as often as they like, and each note is a row for good.
 const maxStrays = 20
+
+// stray is the visit of a state that is none: all that is known is which organization it names, if there is one.
+func stray(state string) store.Visit {
+	org, _, _ := strings.Cut(state, ".")
+	return store.Visit{Org: foyer.OrgID(org)}
+}
 
 // strays counts them.
 type strays struct {
@@ -293,7 +302,7 @@ func (c *Connector) refused(ctx context.Context, v store.Visit, from netip.Addr,
 	if v.Org == "" || kind == foyer.Busy || kind == foyer.Internal || v.Link == 0 && !c.strays.take(v.Org, c.Store.Now()) {
 		return plain
 	}
-	if noted := c.Store.RefuseVisit(ctx, visitor(v, from), v.Org, v.Link, auditText(err)); noted != nil {
+	if noted := c.Store.RefuseVisit(ctx, visitor(v, from), v.Org, v.Link, auditText(err)); noted != nil && foyer.KindOf(noted) != foyer.NotFound { // there may be no such organization
 		c.Log.Error("a refusal could not be noted", "error", noted)
 	}
 	return plain
@@ -314,11 +323,11 @@ func (c *Connector) consent(ctx context.Context, app *entra.App, v store.Visit, 
 func (c *Connector) Agreed(ctx context.Context, query url.Values, browser string, from netip.Addr) error {
 	v, err := c.Store.TakeVisit(ctx, query.Get("state"), store.StepConsent, browser)
 	if err != nil {
-		return c.refused(ctx, v, from, err)
+		return c.refused(ctx, stray(query.Get("state")), from, err)
 	}
 	tenant, err := entra.ParseConsent(query)
 	if known, ok := asEntra(err); ok && known.Kind == entra.Denied {
-		plain := foyer.Errorf(foyer.Forbidden, "Microsoft says that the permission was not given: nothing was changed. It can be asked for again").Because(err)
+		plain := foyer.Errorf(foyer.Forbidden, "whoever was asked at Microsoft did not accept, or may not accept for the whole organization").Because(err)
 		return c.refused(ctx, v, from, plain)
 	}
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"foyer/entra"
 )
 
-// Refresh is after how many seconds a page that waits for something asks again.
-const Refresh = 3
+// again is what the page of a connection that is being read asks after three seconds. What was just done is said once.
+const again = "3; url=/connect/entra/connection"
 
 // Landing is the page of a link.
 type Landing struct {
@@ -54,13 +54,14 @@ type Connection struct {
 	*connect.View
 	Now  time.Time
 	Said string // what was just done; "": nothing
+	Wait bool   // it does not ask again by itself: whoever reads it wants to take their time (WCAG 2.2.1)
 }
 
 func (Connection) template() string { return "connection" }
 func (p Connection) head() Head {
 	h := Head{Title: p.Heading() + " · " + p.Connection.TenantName, Org: p.Org.Name, LeadsTo: p.Microsoft}
-	if p.Shows() == "reading" || p.Due() {
-		h.Refresh = Refresh
+	if p.Reading() && !p.Wait {
+		h.Again = again
 	}
 	return h
 }
@@ -91,8 +92,11 @@ func (p Connection) Due() bool {
 	return p.Connection.State == foyer.Connected && !p.Connection.NextAt.After(p.Now)
 }
 
-// First tells whether nothing of the connection was ever in the book.
-func (p Connection) First() bool { return p.Last == nil }
+// Reading tells whether something is being waited for.
+func (p Connection) Reading() bool { return p.Shows() == "reading" || p.Due() }
+
+// Held tells whether the newest run waits for a person to decide.
+func (p Connection) Held() bool { return p.Last != nil && p.Last.Status == foyer.Held }
 
 // StateName says how the connection stands, in a word or two.
 func (p Connection) StateName() string {
@@ -101,9 +105,10 @@ func (p Connection) StateName() string {
 		return "Reading now"
 	case p.Shows() == "connected" && p.Connection.Problem != "":
 		return "Connected, with a problem"
+	case p.Shows() == "connected" && p.Held():
+		return "Waiting for a decision"
 	}
-	return map[string]string{"consenting": "Waiting for the permission", "reading": "Reading", "plan": "Waiting for you", "connected": "Connected", "paused": "Paused"}[p.Shows()] +
-		map[bool]string{true: "Disconnected by your organization"}[p.Shows() == "disconnected"]
+	return map[string]string{"consenting": "Waiting for the permission", "reading": "Reading", "plan": "Waiting for you", "connected": "Connected", "paused": "Paused", "disconnected": "Disconnected"}[p.Shows()]
 }
 
 // Tone is how the state is coloured: good, warn or bad.
@@ -111,7 +116,7 @@ func (p Connection) Tone() string {
 	switch {
 	case p.Shows() == "disconnected", p.Connection.Problem != "":
 		return "bad"
-	case p.Shows() == "connected":
+	case p.Shows() == "connected" && !p.Held():
 		return "good"
 	}
 	return "warn"
@@ -180,21 +185,24 @@ func (p Connection) Who() []setting {
 }
 
 // source is where a field comes from.
-type source struct{ Key, Name, Attribute string }
+type source struct {
+	Key, Name, Attribute string
+	Else                 string // another attribute, where that one is empty
+}
 
 // Fields says where each field comes from.
 func (p Connection) Fields() []source {
-	all := append([]source{{"email", "Email", "mail"}}, choosable(&p.Connection.Settings)...)
+	all := append([]source{{"email", "Email", "mail", ""}}, choosable(&p.Connection.Settings)...)
 	if p.Connection.Settings.PrincipalNames {
-		all[0].Attribute = "mail, else userPrincipalName"
+		all[0].Else = "userPrincipalName"
 	}
-	return append(all, source{"manager", "Manager", "manager"})
+	return append(all, source{"manager", "Manager", "manager", ""})
 }
 
 // choosable are the fields of which the attribute can be chosen.
 func choosable(s *foyer.EntraSettings) (all []source) {
 	for f := foyer.FirstName; f < foyer.Manager; f++ {
-		all = append(all, source{f.String(), sentenceCase(f.Label()), s.Attribute(f)})
+		all = append(all, source{f.String(), sentenceCase(f.Label()), s.Attribute(f), ""})
 	}
 	return all
 }
@@ -301,8 +309,9 @@ type Failure struct {
 	Status  int
 	Title   string
 	Message string
-	Cures   []string
-	Back    *Way // nil: nowhere
+	Calm    string   // what did not happen; "": nobody can be sure
+	Cures   []string // what can be done
+	Back    *Way     // nil: nowhere
 	Request string
 }
 

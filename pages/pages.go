@@ -44,8 +44,7 @@ type Page interface {
 type Head struct {
 	Title   string
 	Org     string // whose address book it is about; "": nobody's
-	Refresh int    // seconds after which the browser asks again; 0: never
-	Wide    bool
+	Again   string // after how many seconds the browser asks what; "": it does not ask again
 	LeadsTo string // the other host to which a form of the page may lead, https://HOST; "": none
 	Style   string
 	Icon    string

@@ -3,13 +3,13 @@ package script_test
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"maps"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+
+	"foyer/foyertest"
 )
 
 // node is a node of a script's syntax tree, as testdata/grammar/parse.mjs prints it.
@@ -25,41 +25,8 @@ var install = sync.OnceValue(func() error {
 	if _, err := os.Stat("testdata/grammar/parse.mjs"); err != nil {
 		return err
 	}
-	wanted, err := versions("testdata/grammar/package-lock.json")
-	if err != nil {
-		return err
-	}
-	if there, err := versions("testdata/grammar/node_modules/.package-lock.json"); err == nil && maps.Equal(there, wanted) {
-		return nil
-	}
-	cmd := exec.Command("npm", "ci")
-	cmd.Dir = "testdata/grammar"
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return errors.New("npm ci in script/testdata/grammar: " + err.Error() + "\n" + string(out) + "\nIt needs node and npm: apt-get install nodejs npm")
-	}
-	return nil
+	return foyertest.InstallNPM("testdata/grammar")
 })
-
-// versions returns the versions that a lock file of npm's names, by folder.
-func versions(file string) (map[string]string, error) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, err
-	}
-	var lock struct {
-		Packages map[string]struct{ Version string }
-	}
-	if err := json.Unmarshal(text, &lock); err != nil {
-		return nil, err
-	}
-	found := map[string]string{}
-	for folder, p := range lock.Packages {
-		if folder != "" {
-			found[folder] = p.Version
-		}
-	}
-	return found, nil
-}
 
 // parse returns the syntax tree of a PowerShell script, and its errors: what is not PowerShell, or missing.
 func parse(t *testing.T, text string) (tree *node, wrong []string) {

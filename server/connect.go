@@ -17,6 +17,7 @@ import (
 // Where the pages are with which an administrator connects a directory. connect.SignedInPath and connect.AgreedPath are two of them.
 const (
 	landingPath    = "/connect/entra"
+	beginPath      = "/connect/entra/begin"
 	connectionPath = "/connect/entra/connection"
 	settingsPath   = "/connect/entra/settings"
 	groupsPath     = "/connect/entra/groups"
@@ -47,18 +48,18 @@ func (s *Server) pageRoutes() map[string]route {
 		return route{method, s.visiting(cost, handle), failPage}
 	}
 	return map[string]route{
-		landingPath:            page(http.MethodGet, cheap, (*visit).landing),
-		"/connect/entra/begin": page(http.MethodPost, dear, (*visit).begin),
-		connect.SignedInPath:   page(http.MethodGet, dear, (*visit).signedIn),
-		connect.AgreedPath:     page(http.MethodGet, dear, (*visit).agreed),
-		connectionPath:         page(http.MethodGet, cheap, (*visit).connection),
-		settingsPath:           page(http.MethodGet, dear, (*visit).settings),
-		groupsPath:             page(http.MethodGet, dear, (*visit).groups),
-		"/connect/entra/set":   page(http.MethodPost, dear, (*visit).set),
-		"/connect/entra/act":   page(http.MethodPost, dear, (*visit).act),
-		endedPath:              page(http.MethodGet, cheap, (*visit).ended),
-		pages.StylePath:        page(http.MethodGet, free, func(v *visit) error { pages.WriteStyle(v.w); return nil }),
-		pages.IconPath:         page(http.MethodGet, free, func(v *visit) error { pages.WriteIcon(v.w); return nil }),
+		landingPath:          page(http.MethodGet, cheap, (*visit).landing),
+		beginPath:            page(http.MethodPost, dear, (*visit).begin),
+		connect.SignedInPath: page(http.MethodGet, dear, (*visit).signedIn),
+		connect.AgreedPath:   page(http.MethodGet, dear, (*visit).agreed),
+		connectionPath:       page(http.MethodGet, cheap, (*visit).connection),
+		settingsPath:         page(http.MethodGet, dear, (*visit).settings),
+		groupsPath:           page(http.MethodGet, dear, (*visit).groups),
+		"/connect/entra/set": page(http.MethodPost, dear, (*visit).set),
+		"/connect/entra/act": page(http.MethodPost, dear, (*visit).act),
+		endedPath:            page(http.MethodGet, cheap, (*visit).ended),
+		pages.StylePath:      page(http.MethodGet, free, func(v *visit) error { pages.WriteStyle(v.w); return nil }),
+		pages.IconPath:       page(http.MethodGet, free, func(v *visit) error { pages.WriteIcon(v.w); return nil }),
 	}
 }
 

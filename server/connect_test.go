@@ -5,9 +5,11 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"foyer"
 	"foyer/connect"
@@ -181,9 +183,9 @@ func TestConnect_TheWholeWay(t *testing.T) {
 	if to := p.leads(p.act(connect.ActConfirm)); to != "/connect/entra/connection?said=confirm" {
 		t.Errorf("it leads to %s", to)
 	}
-	wantPage(t, p.get("/connect/entra/connection?said=confirm"), http.StatusOK, "Confirmed.", "reading the directory now")
+	wantPage(t, p.get("/connect/entra/connection?said=confirm"), http.StatusOK, "Confirmed.", "reading the directory now.")
 	must(t, m.Connector.Tick(t.Context()))
-	wantPage(t, p.get("/connect/entra/connection"), http.StatusOK, "Acme is connected", "2 added", "then every 30 minutes", "Pause")
+	wantPage(t, p.get("/connect/entra/connection"), http.StatusOK, "Acme is connected", "2 added", "then about every 30 minutes", "Pause")
 	wantValue(t, m.Foyer, "ann@acme.com", foyer.Title, "Boss")
 	m.Tenant.Update(ann.ID, func(u *entratest.User) { u.JobTitle = "Chief" })
 	p.leads(p.act(connect.ActSync))
@@ -198,6 +200,122 @@ func TestConnect_TheWholeWay(t *testing.T) {
 	}
 	wantPage(t, p.get("/connect/entra/ended"), http.StatusOK, "The directory is disconnected", "Nobody was disabled")
 	wantPage(t, p.get("/connect/entra/connection"), http.StatusForbidden, "Your visit has ended")
-	wantPage(t, p.get(link), http.StatusNotFound, "This link cannot be used")
+	wantPage(t, p.get(link), http.StatusNotFound, "You need a new link")
 	wantBook(t, m.Foyer, "ann@acme.com", "root@acme.com")
+}
+
+// one returns the only connection of the organization.
+func (p *person) one() foyer.Connection {
+	p.Helper()
+	all, err := p.Store.Connections(p.Context(), p.Operator, p.Org.ID)
+	must(p.T, err)
+	if len(all) != 1 {
+		p.Fatalf("there are %d connections", len(all))
+	}
+	return all[0]
+}
+
+// TestConnect_AnotherLinkLeadsBack holds that whoever comes by a new link gets to the connection that is there, once: to look at it, or to agree again.
+func TestConnect_AnotherLinkLeadsBack(t *testing.T) {
+	m := foyertest.StartMicrosoft(t, server.Config{})
+	first := newPerson(t, m)
+	first.arrive(first.link())
+	first.leads(first.act(connect.ActConfirm))
+	must(t, m.Connector.Tick(t.Context()))
+
+	second := newPerson(t, m)
+	link := second.link()
+	if to := second.leads(second.get(second.signIn(link, m.Admin))); to != "/connect/entra/connection" {
+		t.Errorf("it leads to %s", to)
+	}
+	wantPage(t, second.get("/connect/entra/connection"), http.StatusOK, "Acme is connected", "signed in as root@acme.com")
+	wantPage(t, second.get(link), http.StatusNotFound, "You need a new link")
+	connection := first.one()
+
+	m.Tenant.Remove(m.App)
+	m.Fake.EndTokens()
+	second.leads(second.act(connect.ActSync))
+	must(t, m.Connector.Tick(t.Context()))
+	wantPage(t, second.get("/connect/entra/connection"), http.StatusOK, "Acme is disconnected", "nobody was disabled", "Ask for the permission again")
+	third := newPerson(t, m)
+	third.arrive(third.link())
+	if again := first.one(); again.Source != connection.Source || again.State != foyer.Connected {
+		t.Errorf("it is %+v", again)
+	}
+	wantPage(t, third.get("/connect/entra/connection"), http.StatusOK, "Acme is connected")
+	wantBook(t, m.Foyer, "root@acme.com")
+}
+
+// TestConnect_SettingsAreWhatTheFormSays sends the form of the settings as a browser does, and changes groups one by one.
+func TestConnect_SettingsAreWhatTheFormSays(t *testing.T) {
+	m := foyertest.StartMicrosoft(t, server.Config{Limits: server.Limits{Pages: 1 << 20}})
+	sales, it := m.Tenant.AddGroup("Sales", m.Admin.ID), m.Tenant.AddGroup("IT")
+	p := newPerson(t, m)
+	p.arrive(p.link())
+	save := func(form url.Values) {
+		t.Helper()
+		p.leads(p.post("/connect/entra/set", form))
+	}
+	save(url.Values{"part": {"groups"}, "site." + sales: {"2"}, "site." + it: {""}})
+	save(url.Values{"part": {"groups"}, "site." + it: {"0"}})
+	save(url.Values{"part": {"all"}, "guests": {"yes"}, "only_groups": {"yes"}, "every": {"2h0m0s"}, "attribute.title": {"department"}, "attribute.division": {""}, "attribute.mobile": {"mobilePhone"}})
+	s := p.one().Settings
+	want := foyer.EntraSettings{Every: 2 * time.Hour, Guests: true, NoOffices: true, OnlyGroups: true, Attributes: map[string]string{"title": "department", "division": ""},
+		Groups: []foyer.GroupSite{{Group: sales, Name: "Sales", Site: 2}, {Group: it, Name: "IT"}}}
+	if !reflect.DeepEqual(s, want) {
+		t.Errorf("the settings are %+v\nwant %+v", s, want)
+	}
+	page := p.get("/connect/entra/settings")
+	wantPage(t, page, http.StatusOK, "Sales", "IT", "2 hours")
+	for _, want := range []string{`name="guests" value="yes" checked`, `name="offices" value="yes">`, `<option value="2" selected>Montréal</option>`, `<option selected>department</option>`, `<option value="2h0m0s" selected>2 hours</option>`} {
+		if !strings.Contains(page.body, want) {
+			t.Errorf("the form does not have %s: %s", want, page.body)
+		}
+	}
+	save(url.Values{"part": {"groups"}, "site." + sales: {""}, "site." + it: {"1"}})
+	if groups := p.one().Settings.Groups; len(groups) != 1 || groups[0] != (foyer.GroupSite{Group: it, Name: "IT", Site: 1}) {
+		t.Errorf("the groups are %+v", groups)
+	}
+	wantPage(t, p.get("/connect/entra/groups?prefix=sa"), http.StatusOK, "1 group that begins with", "Sales")
+}
+
+// TestConnect_WhatIsConfirmedWasSeen holds that nobody confirms what they were not shown.
+func TestConnect_WhatIsConfirmedWasSeen(t *testing.T) {
+	m := foyertest.StartMicrosoft(t, server.Config{})
+	p := newPerson(t, m)
+	p.arrive(p.link())
+	version := versionField.FindStringSubmatch(p.get("/connect/entra/connection").body)[1]
+	m.Tenant.Add(entratest.User{Mail: "late@acme.com"})
+	m.Clock.Move(time.Hour)
+	must(t, m.Connector.Tick(t.Context()))
+	for _, old := range []string{version, "", "x"} {
+		wantPage(t, p.post("/connect/entra/act", url.Values{"act": {connect.ActConfirm}, "version": {old}}), http.StatusConflict, "not any more what you were shown")
+	}
+	if state := p.one().State; state != foyer.Confirming {
+		t.Errorf("it is %s", state)
+	}
+	p.leads(p.act(connect.ActConfirm))
+}
+
+// TestConnect_MicrosoftIsBusy holds that who has to wait is told how long, and has lost nothing.
+func TestConnect_MicrosoftIsBusy(t *testing.T) {
+	m := foyertest.StartMicrosoft(t, server.Config{})
+	p := newPerson(t, m)
+	link := p.link()
+	callback := p.signIn(link, m.Admin)
+	stop := m.Fake.Fail(func(r *http.Request) *entratest.Failure {
+		if strings.HasSuffix(r.URL.Path, "/token") {
+			failure := entratest.Throttled(5 * time.Minute)
+			return &failure
+		}
+		return nil
+	})
+	page := p.get(callback)
+	stop()
+	wantPage(t, page, http.StatusServiceUnavailable, "Not at the moment", "the link was not used up", "300 seconds")
+	if page.header.Get("Retry-After") != "300" {
+		t.Errorf("Retry-After is %q", page.header.Get("Retry-After"))
+	}
+	m.Clock.Move(5 * time.Minute)
+	p.arrive(link)
 }

@@ -21,7 +21,7 @@ var said = map[string]string{
 
 // connection answers GET /connect/entra/connection: how the connection stands.
 func (v *visit) connection() error {
-	query, err := v.query("said")
+	query, err := v.query("said", "wait")
 	if err != nil {
 		return err
 	}
@@ -29,7 +29,7 @@ func (v *visit) connection() error {
 	if err != nil {
 		return err
 	}
-	return pages.Write(v.w, http.StatusOK, pages.Connection{View: view, Now: v.Store.Now(), Said: said[query.Get("said")]})
+	return pages.Write(v.w, http.StatusOK, pages.Connection{View: view, Now: v.Store.Now(), Said: said[query.Get("said")], Wait: query.Get("wait") == "yes"})
 }
 
 // settings answers GET /connect/entra/settings: the form.

@@ -91,7 +91,7 @@ func TestConnect_LinksThatCannotBeUsedReadAlike(t *testing.T) {
 	first := ""
 	for name, link := range links {
 		for way, page := range map[string]seenPage{"landing": stranger.get("/connect/entra?link=" + url.QueryEscape(link)), "begin": stranger.post("/connect/entra/begin", url.Values{"link": {link}})} {
-			wantPage(t, page, http.StatusNotFound, "This link cannot be used")
+			wantPage(t, page, http.StatusNotFound, "You need a new link")
 			if first == "" {
 				first = anonymous(page)
 			}
@@ -218,7 +218,7 @@ func TestConnect_PagesAreLimitedByAddress(t *testing.T) {
 		p.leads(p.post("/connect/entra/begin", form))
 	}
 	page := p.post("/connect/entra/begin", form)
-	wantPage(t, page, http.StatusTooManyRequests, "One moment, please", "seconds first")
+	wantPage(t, page, http.StatusTooManyRequests, "One moment, please", "seconds.")
 	if wait, err := strconv.Atoi(page.header.Get("Retry-After")); err != nil || wait < 1 || wait > 60 {
 		t.Errorf("Retry-After is %q", page.header.Get("Retry-After"))
 	}
