@@ -83,6 +83,11 @@ type orgFlag struct {
 	Org string `help:"Name or slug of the organization." required:"" env:"FOYER_ORG" placeholder:"ORG"`
 }
 
+// orgsFlag is orgFlag where no organization means all of them.
+type orgsFlag struct {
+	Org string `help:"Name or slug of the organization; all of them unless given." env:"FOYER_ORG" placeholder:"ORG"`
+}
+
 type siteCmd struct {
 	Create siteCreateCmd `cmd:"" help:"Make a site."`
 	List   siteListCmd   `cmd:"" help:"List the sites."`

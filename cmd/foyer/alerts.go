@@ -12,6 +12,7 @@ type alertCmd struct {
 }
 
 type alertJSON struct {
+	Org      string          `json:"org"`
 	ID       string          `json:"id"`
 	Kind     foyer.AlertKind `json:"kind"`
 	Cause    string          `json:"cause"`
@@ -28,9 +29,9 @@ type alertJSON struct {
 	Ending   string          `json:"ending"`
 }
 
-func toAlertJSON(alert foyer.Alert, n names) alertJSON {
+func toAlertJSON(alert foyer.Alert, org foyer.Org, n names) alertJSON {
 	out := alertJSON{
-		ID: alert.ID.String(), Kind: alert.Kind, Cause: alert.Cause, OpenedAt: stamp(alert.Opened), SeenAt: stamp(alert.Seen), ClosedAt: stamp(alert.Closed),
+		Org: org.Slug, ID: alert.ID.String(), Kind: alert.Kind, Cause: alert.Cause, OpenedAt: stamp(alert.Opened), SeenAt: stamp(alert.Seen), ClosedAt: stamp(alert.Closed),
 		MailedAt: stamp(alert.Mailed), Title: alert.Title, Message: alert.Message, Cure: alert.Cure, Ending: alert.Ending,
 	}
 	if alert.Source != 0 {
@@ -48,13 +49,14 @@ func toAlertJSON(alert foyer.Alert, n names) alertJSON {
 }
 
 type alertListCmd struct {
-	orgFlag
+	orgsFlag
 	All bool `help:"Those that are over too."`
 }
 
 // Run lists the alerts.
 func (c *alertListCmd) Run(a *app) error {
-	return a.withOrg(c.Org, func(o *opened, org foyer.Org) error {
+	out := []alertJSON{}
+	err := a.eachOrg(c.Org, func(o *opened, org foyer.Org) error {
 		n, err := a.names(o, org)
 		if err != nil {
 			return err
@@ -63,21 +65,25 @@ func (c *alertListCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		out := []alertJSON{}
-		for _, alert := range alerts {
-			out = append(out, toAlertJSON(alert, n))
-		}
-		if a.cli.JSON {
-			return a.json(out)
-		}
-		if len(alerts) == 0 {
-			a.printf("No open alerts.")
+		if c.Org == "" && len(alerts) > 0 {
+			a.printf("%s (%s)", org.Name, org.Slug)
 		}
 		for _, alert := range alerts {
+			out = append(out, toAlertJSON(alert, org, n))
 			a.printAlert(&alert)
 		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		return a.json(out)
+	}
+	if len(out) == 0 {
+		a.printf("No open alerts.")
+	}
+	return nil
 }
 
 func (a *app) printAlert(alert *foyer.Alert) {

@@ -312,9 +312,10 @@ func (c *entraSetCmd) apply(s *foyer.EntraSettings, sites []foyer.Site) error {
 	return nil
 }
 
-type entraStatusCmd struct{ orgFlag }
+type entraStatusCmd struct{ orgsFlag }
 
 type connectionJSON struct {
+	Org         string              `json:"org"`
 	Source      string              `json:"source"`
 	Name        string              `json:"name"`
 	Tenant      string              `json:"tenant"`
@@ -332,7 +333,8 @@ type connectionJSON struct {
 
 // Run shows how the connections stand.
 func (c *entraStatusCmd) Run(a *app) error {
-	return a.withOrg(c.Org, func(o *opened, org foyer.Org) error {
+	out := []connectionJSON{}
+	err := a.eachOrg(c.Org, func(o *opened, org foyer.Org) error {
 		all, err := o.Connections(a.ctx, o.operator, org.ID)
 		if err != nil {
 			return err
@@ -341,26 +343,38 @@ func (c *entraStatusCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		out := []connectionJSON{}
+		if len(all) == 0 && c.Org != "" {
+			a.printf("%s is connected to no tenant. A link with which its administrator connects it: foyer entra link --org %s --domain DOMAIN", org.Name, org.Slug)
+		}
 		for _, conn := range all {
-			one := connectionJSON{conn.Source.String(), n.sources[conn.Source], conn.Tenant, conn.TenantName, conn.Domains, string(conn.State), conn.People, conn.Problem,
-				stamp(conn.ConnectedAt), stamp(conn.CheckedAt), stamp(conn.NextAt), conn.Settings, nil}
-			if len(conn.Plan) > 0 && conn.State == foyer.Confirming {
-				if err := json.Unmarshal(conn.Plan, &one.Plan); err != nil {
-					return err
-				}
+			one, err := toConnectionJSON(conn, org, n)
+			if err != nil {
+				return err
 			}
 			out = append(out, one)
 			a.printConnection(&one, conn, org, n.sites)
 		}
-		if len(all) == 0 {
-			a.printf("%s is connected to no tenant. A link with which its administrator connects it: foyer entra link --org %s --domain DOMAIN", org.Name, org.Slug)
-		}
-		if a.cli.JSON {
-			return a.json(out)
-		}
 		return nil
 	})
+	if err != nil {
+		return err
+	}
+	if a.cli.JSON {
+		return a.json(out)
+	}
+	if len(out) == 0 && c.Org == "" {
+		a.printf("No organization is connected to a tenant.")
+	}
+	return nil
+}
+
+func toConnectionJSON(conn foyer.Connection, org foyer.Org, n names) (connectionJSON, error) {
+	one := connectionJSON{org.Slug, conn.Source.String(), n.sources[conn.Source], conn.Tenant, conn.TenantName, conn.Domains, string(conn.State), conn.People, conn.Problem,
+		stamp(conn.ConnectedAt), stamp(conn.CheckedAt), stamp(conn.NextAt), conn.Settings, nil}
+	if len(conn.Plan) > 0 && conn.State == foyer.Confirming {
+		return one, json.Unmarshal(conn.Plan, &one.Plan)
+	}
+	return one, nil
 }
 
 // stateText says what a state means and what comes next.
@@ -373,7 +387,7 @@ var stateText = map[foyer.ConnectionState]string{
 }
 
 func (a *app) printConnection(c *connectionJSON, conn foyer.Connection, org foyer.Org, sites siteNames) {
-	a.printf("%s  %s  %s (%s)", c.Source, c.Name, c.TenantName, strings.Join(c.Domains, ", "))
+	a.printf("%s  %s  %s  %s (%s)", org.Slug, c.Source, c.Name, c.TenantName, strings.Join(c.Domains, ", "))
 	a.printf("  tenant %s: %s", c.Tenant, stateText[conn.State])
 	a.printf("  last read %s; next %s, every %v; %d people known", when(conn.CheckedAt), when(conn.NextAt), conn.Settings.Interval(), conn.People)
 	if c.Problem != "" {

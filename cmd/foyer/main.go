@@ -211,6 +211,25 @@ func operatorName() string {
 	return "unknown"
 }
 
+// eachOrg opens the data folder and calls fn with the organization of that name, slug or id; with all of them, by slug, where name is "".
+func (a *app) eachOrg(name string, fn func(*opened, foyer.Org) error) error {
+	if name != "" {
+		return a.withOrg(name, fn)
+	}
+	o, err := a.open()
+	if err != nil {
+		return err
+	}
+	defer o.Close()
+	orgs, err := o.Orgs(a.ctx, o.operator)
+	for _, org := range orgs {
+		if err == nil {
+			err = fn(o, org)
+		}
+	}
+	return err
+}
+
 // withOrg opens the data folder and calls fn with the organization of that name, slug or id.
 func (a *app) withOrg(name string, fn func(*opened, foyer.Org) error) error {
 	o, err := a.open()
