@@ -7,10 +7,12 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"foyer"
 )
@@ -52,7 +54,7 @@ func (s *Store) tokenMAC(token string) []byte {
 // orgOfToken returns the organization that a token names; "" where it can be none.
 func orgOfToken(token string) foyer.OrgID {
 	org, random, ok := strings.Cut(token, ".")
-	if !ok || len(random) != 43 || len(org) > 16 {
+	if !ok || len(random) != 43 || len(org) != orgIDLength || strings.Trim(org, "abcdefghijklmnopqrstuvwxyz234567") != "" {
 		return ""
 	}
 	return foyer.OrgID(org)
@@ -62,6 +64,11 @@ func orgOfToken(token string) foyer.OrgID {
 func (s *Store) CreateEntraLink(ctx context.Context, caller foyer.Caller, org foyer.OrgID, link foyer.EntraLink) (token string, made foyer.EntraLink, err error) {
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return "", link, err
+	}
+	if link.AnyTenant || link.Shared { // it could make a tenant somebody's whose it is not
+		if err := caller.May(foyer.Operate, org); err != nil {
+			return "", link, err
+		}
 	}
 	if err := checkLink(&link, s.clock()); err != nil {
 		return "", link, err
@@ -91,26 +98,50 @@ func (s *Store) CreateEntraLink(ctx context.Context, caller foyer.Caller, org fo
 		}
 		return s.audit(t, caller, org, "entra.link", linkName(link.ID), fmt.Sprintf("for=%s any=%v site=%v shared=%v expires=%d", link.For, link.AnyTenant, link.Site, link.Shared, millis(link.ExpiresAt)))
 	})
-	return token, link, err
+	if err != nil {
+		return "", link, err
+	}
+	return token, link, nil
 }
 
 func linkName(id int64) string { return fmt.Sprintf("link-%d", id) }
 
+// maxLinkName leaves room behind the name of a source for a number.
+const maxLinkName = maxName - 10
+
 func checkLink(link *foyer.EntraLink, now time.Time) error {
-	link.For, link.Name = strings.ToLower(strings.TrimSpace(link.For)), strings.TrimSpace(link.Name)
-	switch {
-	case link.For == "" && !link.AnyTenant:
-		return foyer.Errorf(foyer.Invalid, "say for which domain, or which tenant, the link is: whoever gets it could connect a tenant of their own otherwise")
-	case link.Name == "":
+	link.For, link.Name = strings.ToLower(strings.Trim(link.For, " @")), strings.TrimSpace(link.Name)
+	link.UsedAt, link.Source = time.Time{}, 0
+	if link.Name == "" {
 		link.Name = "entra"
 	}
 	if link.ExpiresAt.IsZero() {
 		link.ExpiresAt = now.Add(foyer.LinkLife)
 	}
-	if link.ExpiresAt.After(now.Add(foyer.LinkLife)) || !link.ExpiresAt.After(now) {
-		return foyer.Errorf(foyer.Invalid, "a link can be used for at most %d hours", int(foyer.LinkLife.Hours()))
+	switch {
+	case link.For == "" && !link.AnyTenant:
+		return foyer.Errorf(foyer.Invalid, "say for which domain, or which tenant, the link is: whoever gets it could connect a tenant of their own otherwise")
+	case link.For != "" && !isDomain(link.For) && !isTenantID(link.For):
+		return foyer.Errorf(foyer.Invalid, "%.80q is neither a domain nor the id of a tenant", link.For)
+	case link.ExpiresAt.After(now.Add(foyer.LinkLife)) || !link.ExpiresAt.After(now):
+		return foyer.Errorf(foyer.Invalid, "a link can be used for at most %d hours, beginning now", int(foyer.LinkLife.Hours()))
+	case len(link.Name) > maxLinkName:
+		return foyer.Errorf(foyer.Invalid, "the name of the source that a link makes is at most %d bytes", maxLinkName)
 	}
 	return checkName("a source", link.Name)
+}
+
+// isDomain tells whether a text may be a domain: words with dots between.
+func isDomain(text string) bool {
+	return len(text) <= 253 && strings.Contains(text, ".") && !strings.ContainsFunc(text, func(r rune) bool {
+		return r != '.' && r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.IsMark(r)
+	})
+}
+
+// isTenantID tells whether a text is a UUID.
+func isTenantID(text string) bool {
+	digits, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+	return err == nil && len(digits) == 16 && len(text) == 36
 }
 
 const linkColumns = `id, made_for, any_tenant, shared, name, site, created_at, expires_at, used_at, source`
@@ -136,7 +167,10 @@ func readLink(t *txn, org foyer.OrgID, where string, arg any) (link foyer.EntraL
 	if err == nil && (!found || !link.UsedAt.IsZero() || !link.ExpiresAt.After(t.now)) {
 		err = errNoLink
 	}
-	return link, err
+	if err != nil {
+		return foyer.EntraLink{}, err
+	}
+	return link, nil
 }
 
 // FollowEntraLink returns whose link a token is; foyer.NotFound where it cannot be used, whatever the reason. The token is all that is asked for.
@@ -158,6 +192,9 @@ func (s *Store) FollowEntraLink(ctx context.Context, token string) (org foyer.Or
 // BeginVisit notes that somebody takes a step, and returns the token that they must come back with: the state, or a session's cookie. browser is what their
 // browser is told apart by.
 func (s *Store) BeginVisit(ctx context.Context, v Visit, browser string) (token string, err error) {
+	if visitLife[v.Step] == 0 || browser == "" {
+		return "", fmt.Errorf("begin the visit: the step is %q, and it must be known whose browser it is", v.Step)
+	}
 	token, mac := s.newToken(v.Org)
 	err = s.beside(ctx, v.Org, "begin the visit", func(t *txn) error {
 		if err := t.exec(`DELETE FROM entra_visit WHERE org = $1 AND expires_at <= $2`, v.Org, millis(t.now)); err != nil {
@@ -169,9 +206,12 @@ func (s *Store) BeginVisit(ctx context.Context, v Visit, browser string) (token 
 			}
 		}
 		const q = `INSERT INTO entra_visit (org, mac, step, link, source, browser, visitor, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
-		return t.exec(q, v.Org, mac, v.Step, v.Link, v.Source, s.tokenMAC(browser), v.Visitor, millis(t.now.Add(visitLife[v.Step])))
+		return t.exec(q, v.Org, mac, v.Step, v.Link, v.Source, s.tokenMAC(browser), cleanLine(v.Visitor), millis(t.now.Add(visitLife[v.Step])))
 	})
-	return token, err
+	if err != nil {
+		return "", err
+	}
+	return token, nil
 }
 
 // TakeVisit returns the visit of a state that came back, once: it cannot be taken again. foyer.Forbidden where there is none, it is for another step or has ended,
@@ -183,15 +223,22 @@ func (s *Store) TakeVisit(ctx context.Context, token, step, browser string) (v V
 		return v, refused
 	}
 	err = s.beside(ctx, org, "take the visit", func(t *txn) error {
-		if v, err = readVisit(t, org, s.tokenMAC(token), s.tokenMAC(browser)); err != nil {
+		if v, err = s.readVisit(t, org, token, step, browser); err != nil {
 			return err
 		}
-		return t.exec(`DELETE FROM entra_visit WHERE org = $1 AND mac = $2`, org, s.tokenMAC(token))
+		taken, err := t.count(`DELETE FROM entra_visit WHERE org = $1 AND mac = $2`, org, s.tokenMAC(token))
+		if err == nil && taken == 0 { // by another request at the same moment
+			err = errNoVisit
+		}
+		return err
 	})
-	if errors.Is(err, errNoVisit) || err == nil && v.Step != step {
+	if errors.Is(err, errNoVisit) {
 		err = refused
 	}
-	return v, err
+	if err != nil {
+		return Visit{}, err
+	}
+	return v, nil
 }
 
 // Session returns the visit of a session's cookie; foyer.Unauthenticated where there is none.
@@ -202,24 +249,28 @@ func (s *Store) Session(ctx context.Context, token, browser string) (v Visit, er
 		return v, ended
 	}
 	err = s.identify(ctx, org, "look for the session", func(t *txn) error {
-		v, err = readVisit(t, org, s.tokenMAC(token), s.tokenMAC(browser))
+		v, err = s.readVisit(t, org, token, StepSession, browser)
 		return err
 	})
-	if errors.Is(err, errNoVisit) || err == nil && v.Step != StepSession {
+	if errors.Is(err, errNoVisit) {
 		err = ended
 	}
-	return v, err
+	if err != nil {
+		return Visit{}, err
+	}
+	return v, nil
 }
 
 var errNoVisit = errors.New("there is no such visit")
 
-func readVisit(t *txn, org foyer.OrgID, mac, browser []byte) (v Visit, err error) {
+// readVisit returns the visit of a token; errNoVisit where there is none, it is at another step or over, or the browser is another.
+func (s *Store) readVisit(t *txn, org foyer.OrgID, token, step, browser string) (v Visit, err error) {
 	var expires int64
 	var of []byte
 	const q = `SELECT step, link, source, browser, visitor, expires_at FROM entra_visit WHERE org = $1 AND mac = $2`
-	err = t.get(q, []any{org, mac}, &v.Step, &v.Link, &v.Source, &of, &v.Visitor, &expires)
+	err = t.get(q, []any{org, s.tokenMAC(token)}, &v.Step, &v.Link, &v.Source, &of, &v.Visitor, &expires)
 	v.Org, v.ExpiresAt = org, fromMillis(expires)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && (!hmac.Equal(of, browser) || !v.ExpiresAt.After(t.now)) {
+	if errors.Is(err, sql.ErrNoRows) || err == nil && (v.Step != step || !hmac.Equal(of, s.tokenMAC(browser)) || !v.ExpiresAt.After(t.now)) {
 		err = errNoVisit
 	}
 	return v, err
@@ -234,7 +285,7 @@ func (s *Store) RefuseVisit(ctx context.Context, caller foyer.Caller, org foyer.
 		if _, err := readOrg(t, org); err != nil {
 			return err
 		}
-		return s.audit(t, caller, org, "entra.refuse", linkName(link), why)
+		return s.audit(t, caller, org, "entra.refuse", linkName(link), cleanLine(why))
 	})
 }
 

@@ -4,15 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"foyer"
-	"foyer/match"
 )
 
 // Reading is one reading of a tenant, by one process at a time.
@@ -45,19 +41,23 @@ func (s *Store) TakeReading(ctx context.Context, caller foyer.Caller) (r *Readin
 			return err
 		})
 	})
-	for _, d := range all {
-		if err != nil {
-			return nil, err
-		}
-		if r, err = s.takeReading(ctx, d.org, d.source); r != nil {
-			return r, err
-		}
+	if err != nil {
+		return nil, err
 	}
-	return nil, err
+	var errs []error
+	for _, d := range all { // one that cannot be taken stops no other
+		r, err := s.takeReading(ctx, d.org, d.source)
+		if err == nil && r != nil {
+			return r, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, errors.Join(errs...)
 }
 
-func (s *Store) takeReading(ctx context.Context, org foyer.OrgID, source foyer.SourceID) (r *Reading, err error) {
-	err = s.beside(ctx, org, "take the tenant", func(t *txn) error {
+func (s *Store) takeReading(ctx context.Context, org foyer.OrgID, source foyer.SourceID) (*Reading, error) {
+	var r *Reading
+	err := s.beside(ctx, org, "take the tenant", func(t *txn) error {
 		lease := rand.Text()
 		const q = `UPDATE entra_connection SET lease = $1, leased_until = $2 WHERE org = $3 AND source = $4 AND state IN ($5, $6) AND next_at <= $7 AND leased_until <= $7`
 		n, err := t.count(q, lease, millis(t.now.Add(ReadingLease)), org, source, foyer.Confirming, foyer.Connected, millis(t.now))
@@ -74,7 +74,10 @@ func (s *Store) takeReading(ctx context.Context, org foyer.OrgID, source foyer.S
 		r = taken
 		return t.get(`SELECT delta FROM entra_connection WHERE org = $1 AND source = $2`, []any{org, source}, &r.Delta)
 	})
-	return r, err
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // errLost says that a reading is another process's by now, or that the connection was changed meanwhile.
@@ -95,235 +98,6 @@ func (s *Store) HoldReading(ctx context.Context, caller foyer.Caller, r *Reading
 		return err
 	}
 	return s.beside(ctx, r.Org.ID, "go on reading", r.hold)
-}
-
-// EntraItem is what a reading says of one person: what they have by now, or that they are gone.
-type EntraItem struct {
-	ID         string
-	Gone       bool
-	Whole      bool                       // all that is read of a person is in it; else only what changed
-	Attributes map[string]json.RawMessage // null: it is empty by now
-	Manager    *string                    // the id; "": none any more; nil: nothing is said
-}
-
-// EntraKnown returns which of some people the store knows of a tenant: of others, a change alone says too little.
-func (s *Store) EntraKnown(ctx context.Context, caller foyer.Caller, r *Reading, ids []string) (known map[string]bool, err error) {
-	if err := caller.May(foyer.Operate, ""); err != nil {
-		return nil, err
-	}
-	known = map[string]bool{}
-	err = s.snapshot(ctx, r.Org.ID, "look for people", func(t *txn) error {
-		return eachPerson(t, r.Org.ID, r.Connection.Source, ids, func(p *EntraPerson) error {
-			known[p.ID] = true
-			return nil
-		})
-	})
-	return known, err
-}
-
-// EntraPerson is somebody of a tenant.
-type EntraPerson struct {
-	ID          string
-	Attributes  map[string]json.RawMessage
-	ManagerID   string
-	ManagerMail string // in EntraPeople only; "" where the manager is not known
-}
-
-// eachPerson calls yield for each of some people that is known.
-func eachPerson(t *txn, org foyer.OrgID, source foyer.SourceID, ids []string, yield func(*EntraPerson) error) error {
-	for ids := range slices.Chunk(ids, lookupBatch) {
-		query, args := lookUp(t.dialect, "id, attributes, manager", "entra_person", "org = ? AND source = ?", []any{org, source}, "id", ids)
-		var found []*EntraPerson // the result is read to its end before any of it is used: yield may need the connection
-		err := t.each(query, args, func(rows *sql.Rows) error {
-			p := &EntraPerson{Attributes: map[string]json.RawMessage{}}
-			var attributes []byte
-			if err := rows.Scan(&p.ID, &attributes, &p.ManagerID); err != nil {
-				return err
-			}
-			found = append(found, p)
-			return json.Unmarshal(attributes, &p.Attributes)
-		})
-		for _, p := range found {
-			if err == nil {
-				err = yield(p)
-			}
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// StoreReading stores what a reading found once it came to its end: after a full one nobody else is known any more. items are stored in their order, whole or not at all.
-// delta is where the next one begins. It tells whether that changed what is known.
-func (s *Store) StoreReading(ctx context.Context, caller foyer.Caller, r *Reading, full bool, delta string, items func(yield func([]EntraItem) error) error) (changed bool, err error) {
-	if err := caller.May(foyer.Operate, ""); err != nil {
-		return false, err
-	}
-	err = s.beside(ctx, r.Org.ID, "store what was read", func(t *txn) error {
-		if err := r.hold(t); err != nil {
-			return err
-		}
-		w := personWriter{t: t, org: r.Org.ID, source: r.Connection.Source, reading: t.now.UnixNano(), full: full}
-		if err := items(w.write); err != nil {
-			return err
-		}
-		if full {
-			n, err := t.count(`DELETE FROM entra_person WHERE org = $1 AND source = $2 AND reading <> $3`, w.org, w.source, w.reading)
-			if err != nil {
-				return err
-			}
-			w.changed = w.changed || n > 0
-		}
-		changed = w.changed
-		people := 0
-		if err := t.get(`SELECT COUNT(*) FROM entra_person WHERE org = $1 AND source = $2`, []any{w.org, w.source}, &people); err != nil {
-			return err
-		}
-		const q = `UPDATE entra_connection SET delta = $1, people = $2, version = version + $3 WHERE org = $4 AND source = $5`
-		return t.exec(q, delta, people, flag(changed), w.org, w.source)
-	})
-	return changed, err
-}
-
-// personWriter writes what a reading says of people.
-type personWriter struct {
-	t       *txn
-	org     foyer.OrgID
-	source  foyer.SourceID
-	reading int64
-	full    bool
-	changed bool
-}
-
-// write writes some items, of which a later one of the same person goes on from the earlier.
-func (w *personWriter) write(items []EntraItem) error {
-	ids := make([]string, len(items))
-	for i, item := range items {
-		ids[i] = item.ID
-	}
-	before, now := map[string]*EntraPerson{}, map[string]*EntraPerson{}
-	err := eachPerson(w.t, w.org, w.source, ids, func(p *EntraPerson) error {
-		before[p.ID] = p
-		now[p.ID] = p
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	for _, item := range items {
-		now[item.ID] = item.onto(now[item.ID])
-	}
-	for _, id := range slices.Sorted(maps.Keys(now)) {
-		if err := w.put(id, before[id], now[id]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// onto returns what is known of a person after an item; nil: nobody. What it does not say stays.
-func (item *EntraItem) onto(p *EntraPerson) *EntraPerson {
-	if item.Gone {
-		return nil
-	}
-	after := &EntraPerson{ID: item.ID, Attributes: map[string]json.RawMessage{}}
-	if p != nil {
-		after.ManagerID = p.ManagerID
-		if !item.Whole {
-			maps.Copy(after.Attributes, p.Attributes)
-		}
-	}
-	for name, value := range item.Attributes {
-		if string(value) == "null" {
-			delete(after.Attributes, name)
-		} else {
-			after.Attributes[name] = value
-		}
-	}
-	if item.Manager != nil {
-		after.ManagerID = *item.Manager
-	}
-	return after
-}
-
-func (w *personWriter) put(id string, before, now *EntraPerson) error {
-	if now == nil {
-		w.changed = w.changed || before != nil
-		return w.t.exec(`DELETE FROM entra_person WHERE org = $1 AND source = $2 AND id = $3`, w.org, w.source, id)
-	}
-	attributes, err := json.Marshal(now.Attributes)
-	if err != nil {
-		return err
-	}
-	same := false
-	if before != nil {
-		was, err := json.Marshal(before.Attributes)
-		if err != nil {
-			return err
-		}
-		same = string(was) == string(attributes) && before.ManagerID == now.ManagerID
-	}
-	if same && !w.full {
-		return nil
-	}
-	w.changed = w.changed || !same
-	const q = `INSERT INTO entra_person (org, source, id, mail, manager, attributes, reading) VALUES ($1, $2, $3, $4, $5, $6, $7)
-		ON CONFLICT (org, source, id) DO UPDATE SET mail = excluded.mail, manager = excluded.manager, attributes = excluded.attributes, reading = excluded.reading`
-	return w.t.exec(q, w.org, w.source, id, now.mailKey(), now.ManagerID, string(attributes), w.reading)
-}
-
-// Text returns an attribute that is a text, or the first of a list of texts; "" where it is empty.
-func (p *EntraPerson) Text(attribute string) string {
-	var text string
-	if json.Unmarshal(p.Attributes[attribute], &text) == nil {
-		return text
-	}
-	var list []string
-	if json.Unmarshal(p.Attributes[attribute], &list) == nil && len(list) > 0 {
-		return list[0]
-	}
-	return ""
-}
-
-// mailKey returns by which email a person is found, to be erased (R28).
-func (p *EntraPerson) mailKey() string {
-	for _, attribute := range []string{"mail", "userPrincipalName"} {
-		if key, err := match.Email(p.Text(attribute)); err == nil {
-			return string(key)
-		}
-	}
-	return ""
-}
-
-// EntraPeople calls yield for everybody who is known of a tenant, by ascending id. A person is good until yield returns.
-func (s *Store) EntraPeople(ctx context.Context, caller foyer.Caller, org foyer.OrgID, source foyer.SourceID, yield func(*EntraPerson) error) error {
-	if err := caller.May(foyer.ConnectDirectory, org); err != nil {
-		return err
-	}
-	return s.snapshot(ctx, org, "read the people of the tenant", func(t *txn) error {
-		const q = `SELECT p.id, p.attributes, p.manager, COALESCE(m.attributes, '') FROM entra_person p
-			LEFT JOIN entra_person m ON m.org = p.org AND m.source = p.source AND m.id = p.manager WHERE p.org = $1 AND p.source = $2 ORDER BY p.id`
-		return t.each(q, []any{org, source}, func(rows *sql.Rows) error {
-			p := EntraPerson{Attributes: map[string]json.RawMessage{}}
-			var attributes, manager []byte
-			if err := rows.Scan(&p.ID, &attributes, &p.ManagerID, &manager); err != nil {
-				return err
-			}
-			if err := json.Unmarshal(attributes, &p.Attributes); err != nil {
-				return err
-			}
-			if len(manager) > 0 {
-				m := EntraPerson{Attributes: map[string]json.RawMessage{}}
-				if err := json.Unmarshal(manager, &m.Attributes); err != nil {
-					return err
-				}
-				p.ManagerMail = m.Text("mail")
-			}
-			return yield(&p)
-		})
-	})
 }
 
 // ReadingEnd is how a reading ended.
@@ -356,14 +130,17 @@ func (s *Store) EndReading(ctx context.Context, caller foyer.Caller, r *Reading,
 		if err != nil {
 			return err
 		}
-		if e.State != "" && now.State.Reads() { // nobody paused it meanwhile
+		if !now.State.Reads() { // somebody paused it meanwhile: how the reading went is of no concern
+			e.Alert = ""
+		} else if e.State != "" {
 			now.State = e.State
 		}
+		e.Problem, e.Title, e.Cure = cleanText(e.Problem), cleanLine(e.Title), cleanText(e.Cure)
 		checked := millis(now.CheckedAt)
 		if e.Problem == "" {
 			checked = millis(t.now)
 		}
-		if now.NextAt.After(r.Connection.NextAt) || now.NextAt.Before(r.Connection.NextAt) { // somebody asked for another time meanwhile
+		if !now.NextAt.Equal(r.Connection.NextAt) { // somebody asked for another time meanwhile
 			e.Next = now.NextAt
 		}
 		const q = `UPDATE entra_connection SET state = $1, next_at = $2, problem = $3, failures = $4, checked_at = $5, lease = '', leased_until = 0, delta = CASE WHEN $6 = 1 THEN '' ELSE delta END

@@ -88,6 +88,15 @@ func (s *Store) Forget(ctx context.Context, caller foyer.Caller, org foyer.OrgID
 		if err := t.exec(`UPDATE book SET version = version + 1 WHERE org = $1`, org); err != nil {
 			return err
 		}
+		connections, err := readConnections(t, org)
+		for _, c := range connections { // which passed the person over
+			if err == nil {
+				err = readAnew(t, org, c.Source)
+			}
+		}
+		if err != nil {
+			return err
+		}
 		return s.audit(t, caller, org, "entry.forget", "", "")
 	})
 }

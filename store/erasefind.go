@@ -40,8 +40,10 @@ func (e *erasure) collect() (found bool, err error) {
 				return false, err
 			}
 		}
-		err := e.collectChanges(&found)
-		if err != nil {
+		if err := e.collectChanges(&found); err != nil {
+			return false, err
+		}
+		if err := e.collectEntra(&found); err != nil {
 			return false, err
 		}
 		if known == e.known() {

@@ -43,21 +43,6 @@ func (e *erasure) removeEntries() error {
 	return err
 }
 
-// scrubEntra drops what is known of the person from tenants. The next reading may name them again; then they are passed over, as in a file.
-func (e *erasure) scrubEntra() error {
-	for key := range e.keys {
-		if err := e.t.exec(`DELETE FROM entra_person WHERE org = $1 AND mail = $2`, e.org, key); err != nil {
-			return err
-		}
-	}
-	for id := range e.ids {
-		if err := e.t.exec(`DELETE FROM entra_person WHERE org = $1 AND source = $2 AND id = $3`, e.org, id.Source, id.ID); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // claimWriters write claims of several sources, by ascending entry.
 type claimWriters struct {
 	e  *erasure

@@ -12,7 +12,11 @@ import (
 // keepAlerts is how long alerts that are over are listed.
 const keepAlerts = 400 * 24 * time.Hour
 
-// Prune deletes what is older than it is kept: changes, after which their runs cannot be undone any more (R25); alerts that are over; answered requests; counts of tokens. Runs stay.
+// keepLinks is how long links that ended are listed.
+const keepLinks = 30 * 24 * time.Hour
+
+// Prune deletes what is older than it is kept: changes, after which their runs cannot be undone any more (R25); alerts that are over; answered requests; counts of tokens; links and visits that ended,
+// and what readings left that did not come to their end. Runs stay.
 // It goes through all organizations, one transaction each, so that none waits long for another.
 func (s *Store) Prune(ctx context.Context, caller foyer.Caller, keep time.Duration) error {
 	orgs, err := s.Orgs(ctx, caller)
@@ -21,7 +25,7 @@ func (s *Store) Prune(ctx context.Context, caller foyer.Caller, keep time.Durati
 	}
 	var errs []error
 	for _, org := range orgs {
-		errs = append(errs, s.prune(ctx, caller, org.ID, keep))
+		errs = append(errs, s.prune(ctx, caller, org.ID, keep), s.sweepDead(ctx, org.ID))
 	}
 	return errors.Join(errs...)
 }
@@ -36,8 +40,9 @@ func (s *Store) prune(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 			return err
 		}
 		const wasteful = `SELECT 1 WHERE EXISTS (SELECT 1 FROM idempotency WHERE org = $1 AND created_at <= $2) OR EXISTS (SELECT 1 FROM alert WHERE org = $1 AND closed_at > 0 AND closed_at < $3)
-			OR EXISTS (SELECT 1 FROM token_count WHERE org = $1 AND minute < $4)`
-		err := t.get(wasteful, []any{org, millis(now.Add(-requestLife)), millis(now.Add(-keepAlerts)), minuteOf(now.Add(-keepCounts))}, &waste)
+			OR EXISTS (SELECT 1 FROM token_count WHERE org = $1 AND minute < $4) OR EXISTS (SELECT 1 FROM entra_visit WHERE org = $1 AND expires_at <= $5)
+			OR EXISTS (SELECT 1 FROM entra_link WHERE org = $1 AND expires_at < $6)`
+		err := t.get(wasteful, []any{org, millis(now.Add(-requestLife)), millis(now.Add(-keepAlerts)), minuteOf(now.Add(-keepCounts)), millis(now), millis(now.Add(-keepLinks))}, &waste)
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil
 		}
@@ -52,6 +57,8 @@ func (s *Store) prune(ctx context.Context, caller foyer.Caller, org foyer.OrgID,
 			t.exec(`DELETE FROM redo_watch WHERE org = $1 AND undo <= $2`, org, old),
 			t.exec(`DELETE FROM idempotency WHERE org = $1 AND created_at <= $2`, org, millis(now.Add(-requestLife))),
 			t.exec(`DELETE FROM token_count WHERE org = $1 AND minute < $2`, org, minuteOf(now.Add(-keepCounts))),
+			t.exec(`DELETE FROM entra_visit WHERE org = $1 AND expires_at <= $2`, org, millis(now)),
+			t.exec(`DELETE FROM entra_link WHERE org = $1 AND expires_at < $2`, org, millis(now.Add(-keepLinks))),
 			t.exec(`DELETE FROM alert WHERE org = $1 AND closed_at > 0 AND closed_at < $2`, org, millis(now.Add(-keepAlerts))),
 		)
 		if err != nil || old == 0 {

@@ -19,10 +19,13 @@ CREATE TABLE entra_connection (
   version      BIGINT NOT NULL,
   lease        TEXT   NOT NULL, -- of the process that reads it now
   leased_until BIGINT NOT NULL,
+  reading      BIGINT NOT NULL, -- the number of the newest reading that is whole: rows of people of a later one are not seen
+  unswept      SMALLINT NOT NULL, -- 1: there may be rows of people that nobody sees any more, or yet
   PRIMARY KEY (org, source)
 ) WITHOUT ROWID;
 
 -- entra_person: whom the directory named, as it is known from the last full reading and the changes since. Only who may be listed is kept.
+-- Of several rows of a person that of the newest reading counts which is whole.
 CREATE TABLE entra_person (
   org        TEXT   NOT NULL,
   source     BIGINT NOT NULL,
@@ -30,8 +33,9 @@ CREATE TABLE entra_person (
   mail       TEXT   NOT NULL, -- the key of the email (R1); '' for none
   manager    TEXT   NOT NULL, -- an object id; '' for none
   attributes TEXT   NOT NULL, -- JSON
-  reading    BIGINT NOT NULL, -- of the reading that wrote it
-  PRIMARY KEY (org, source, id)
+  reading    BIGINT NOT NULL, -- the number of the reading that wrote it
+  gone       SMALLINT NOT NULL, -- 1: since that reading the person is not there
+  PRIMARY KEY (org, source, id, reading)
 ) WITHOUT ROWID;
 CREATE INDEX entra_person_mail ON entra_person (org, mail);
 
