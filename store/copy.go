@@ -41,7 +41,7 @@ type copyTable struct {
 
 // Copy copies all organizations of a store on SQLite into one on PostgreSQL, each in one transaction in which the copy is compared with the original row by row. What an
 // earlier try copied is only compared. The original is not written to meanwhile by anybody; whoever goes on with it afterwards does so without the copy. done is told of each
-// organization. foyer.Conflict where the target has another organization, or other rows.
+// organization. The application at Microsoft comes along, sealed as it is. foyer.Conflict where the target has another organization, another application, or other rows.
 func Copy(ctx context.Context, caller foyer.Caller, from, to *Store, done func(Copied)) error {
 	if err := caller.May(foyer.Operate, ""); err != nil {
 		return err
@@ -71,6 +71,9 @@ func Copy(ctx context.Context, caller foyer.Caller, from, to *Store, done func(C
 				return foyer.Errorf(foyer.Conflict, "the database has an organization %q that the data folder has not: copy into an empty one", org.Slug)
 			}
 			before[org.ID] = true
+		}
+		if err := copyEntraApp(ctx, source, to); err != nil {
+			return err
 		}
 		for _, org := range orgs {
 			copied := Copied{Org: org, Before: before[org.ID]}

@@ -74,8 +74,7 @@ func (s *Store) SetEntraApp(ctx context.Context, caller foyer.Caller, edit func(
 		return err
 	}
 	return s.beside(ctx, everyOrg, "set up the application", func(t *txn) error {
-		// The row is written first, so that of two who change it one waits for the other.
-		if err := t.exec(`INSERT INTO meta (name, value) VALUES ($1, '') ON CONFLICT (name) DO UPDATE SET value = meta.value`, entraAppName); err != nil {
+		if err := takeEntraApp(t); err != nil {
 			return err
 		}
 		var text string
@@ -93,6 +92,11 @@ func (s *Store) SetEntraApp(ctx context.Context, caller foyer.Caller, edit func(
 		}
 		return s.writeEntraApp(t, app)
 	})
+}
+
+// takeEntraApp writes the row first, so that of two who change it one waits for the other.
+func takeEntraApp(t *txn) error {
+	return t.exec(`INSERT INTO meta (name, value) VALUES ($1, '') ON CONFLICT (name) DO UPDATE SET value = meta.value`, entraAppName)
 }
 
 func (s *Store) writeEntraApp(t *txn, app EntraApp) error {
@@ -114,6 +118,9 @@ func (s *Store) resealEntraApp(ctx context.Context, newest int) (resealed int, e
 		return 0, err
 	}
 	return 1, s.beside(ctx, everyOrg, "seal anew", func(t *txn) error {
+		if err := takeEntraApp(t); err != nil {
+			return err
+		}
 		app, err := s.readEntraApp(t)
 		if err != nil {
 			return err
@@ -138,4 +145,32 @@ func (s *Store) entraAppUnder(ctx context.Context) (number int, err error) {
 		return err
 	})
 	return number, err
+}
+
+// copyEntraApp copies the application as it lies there, sealed: the vault goes on being used, and a target that knew other keys would not have been opened. foyer.Conflict where the target has
+// another one.
+func copyEntraApp(ctx context.Context, source *txn, to *Store) error {
+	read := func(t *txn) (text string, err error) {
+		err = t.get(`SELECT value FROM meta WHERE name = $1`, []any{entraAppName}, &text)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = nil
+		}
+		return text, err
+	}
+	original, err := read(source)
+	if err != nil {
+		return err
+	}
+	return to.beside(ctx, everyOrg, "copy the application", func(target *txn) error {
+		if original != "" {
+			if err := target.exec(`INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING`, entraAppName, original); err != nil {
+				return err
+			}
+		}
+		copied, err := read(target)
+		if err == nil && copied != original {
+			err = foyer.Errorf(foyer.Conflict, "the database has another application at Microsoft than the data folder: copy into an empty database")
+		}
+		return err
+	})
 }

@@ -33,7 +33,8 @@ func (s *Store) TakeReading(ctx context.Context, caller foyer.Caller) (r *Readin
 	}
 	var all []due
 	err = s.snapshot(ctx, everyOrg, "look for tenants that are due", func(t *txn) error {
-		const q = `SELECT org, source FROM entra_connection WHERE state IN ($1, $2) AND next_at <= $3 AND leased_until <= $3 ORDER BY next_at LIMIT 20`
+		const q = `SELECT c.org, c.source FROM entra_connection c JOIN source s ON s.org = c.org AND s.id = c.source AND s.ended_at = 0
+			WHERE c.state IN ($1, $2) AND c.next_at <= $3 AND c.leased_until <= $3 ORDER BY c.next_at LIMIT 20`
 		return t.each(q, []any{foyer.Confirming, foyer.Connected, millis(t.now)}, func(rows *sql.Rows) error {
 			var d due
 			err := rows.Scan(&d.org, &d.source)

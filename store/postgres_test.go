@@ -118,6 +118,15 @@ func TestPostgres_TheWallHidesOtherOrganizations(t *testing.T) {
 		for name, list := range map[string]func() (any, error){
 			"runs": func() (any, error) { return w.Store.Runs(ctx, c, org, 0, true) }, "keys": func() (any, error) { return w.Store.Keys(ctx, c, org) },
 			"sites": func() (any, error) { return w.Store.Sites(ctx, c, org) }, "sources": func() (any, error) { return w.Store.Sources(ctx, c, org) },
+			"connections": func() (any, error) { return w.Store.Connections(ctx, c, org) }, "links": func() (any, error) { return w.Store.EntraLinks(ctx, c, org) },
+			"people": func() (any, error) {
+				known := 0
+				err := w.Store.EntraPeople(ctx, c, org, 2, func(*store.EntraPerson) error { known++; return nil })
+				if foyer.KindOf(err) == foyer.NotFound {
+					err = nil
+				}
+				return known, err
+			},
 			"alerts": func() (any, error) { return w.Store.Alerts(ctx, c, org, true) }, "contacts": func() (any, error) { return w.Store.Contacts(ctx, c, org) },
 		} {
 			all, err := list()
@@ -128,9 +137,11 @@ func TestPostgres_TheWallHidesOtherOrganizations(t *testing.T) {
 		slices.Sort(lines)
 		return strings.Join(lines, "\n")
 	}
+	_, random, _ := strings.Cut(w.token, ".")
 	hidden := func(org foyer.OrgID) bool {
 		_, err := w.Store.LookupKey(t.Context(), org, foyer.KeyID(w.Script.ClientID))
-		return foyer.KindOf(err) == foyer.NotFound
+		_, _, link := w.Store.FollowEntraLink(t.Context(), string(org)+"."+random)
+		return foyer.KindOf(err) == foyer.NotFound && foyer.KindOf(link) == foyer.NotFound
 	}
 	other := seen(w.other.ID)
 	if !strings.Contains(other, "Montréal") || strings.Contains(other, "p1@test.com") {
@@ -323,6 +334,7 @@ func TestCopy_MovesAnInstallation(t *testing.T) {
 	}
 	defer from.Close()
 	fill(t, from)
+	setSecret(t, from, "s3cret")
 	c.Database = storetest.Database(t, t.TempDir())
 	to, err := store.Open(t.Context(), c)
 	if err != nil {
@@ -349,8 +361,11 @@ func TestCopy_MovesAnInstallation(t *testing.T) {
 		if _, err := to.VerifyAudit(t.Context(), operator, org.ID); err != nil {
 			t.Error(err)
 		}
+		wantTenant(t, to, org.ID)
 	}
-	c.Database = ""
+	if app, err := to.EntraApp(t.Context(), operator); err != nil || app.Credentials[0].Secret != "s3cret" {
+		t.Errorf("%+v, %v", app, err)
+	}
 	if _, err := store.Open(t.Context(), store.Config{Dir: c.Dir, Vault: c.Vault, Alone: true}); foyer.KindOf(err) != foyer.Conflict {
 		t.Errorf("a copy may begin while somebody works on the original: %v", err)
 	}
@@ -360,6 +375,11 @@ func TestCopy_MovesAnInstallation(t *testing.T) {
 	err = store.Copy(t.Context(), operator, from, to, func(store.Copied) {})
 	if foyer.KindOf(err) != foyer.Conflict {
 		t.Errorf("a copy that went on is taken for the original: %v", err)
+	}
+	setSecret(t, to, "another")
+	err = store.Copy(t.Context(), operator, from, to, func(store.Copied) {})
+	if foyer.KindOf(err) != foyer.Conflict || !strings.Contains(err.Error(), "another application") {
+		t.Errorf("another application is taken for the same: %v", err)
 	}
 }
 
@@ -396,7 +416,42 @@ func TestCopy_SaysWhichTextItCannotTake(t *testing.T) {
 	}
 }
 
-// fill makes two organizations with sites, a key, a contact and entries.
+// setSecret sets the secret of the application at Microsoft.
+func setSecret(t *testing.T, s *store.Store, secret string) {
+	t.Helper()
+	err := s.SetEntraApp(t.Context(), foyer.Operator("op"), func(app *store.EntraApp) error {
+		app.Credentials = []store.EntraCredential{{Secret: secret}}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantTenant wants of an organization what fillTenant made, and that no tenant that is taken can be bound there.
+func wantTenant(t *testing.T, to *store.Store, org foyer.OrgID) {
+	t.Helper()
+	operator := foyer.Operator("op")
+	connections, err := to.Connections(t.Context(), operator, org)
+	links, err2 := to.EntraLinks(t.Context(), operator, org)
+	if err := errors.Join(err, err2); err != nil || len(connections) != 1 || connections[0].People != 2 || len(links) != 1 {
+		t.Fatalf("%+v %+v: %v", connections, links, err)
+	}
+	people := 0
+	if err := to.EntraPeople(t.Context(), operator, org, connections[0].Source, func(*store.EntraPerson) error { people++; return nil }); err != nil || people != 2 {
+		t.Errorf("%d people: %v", people, err)
+	}
+	_, link, err := to.CreateEntraLink(t.Context(), operator, org, foyer.EntraLink{For: "x.ca"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := store.Tenant{ID: "tenant-of-elan", Name: "Élan", Domains: []string{"x.ca"}}
+	if _, err := to.BindTenant(t.Context(), operator, org, link.ID, taken); foyer.KindOf(err) != foyer.Conflict {
+		t.Errorf("whose the tenants are was not copied: %v", err)
+	}
+}
+
+// fill makes two organizations with sites, a key, a contact, entries, and a connected tenant.
 func fill(t *testing.T, s *store.Store) {
 	t.Helper()
 	operator := foyer.Operator("op")
@@ -426,8 +481,39 @@ func fill(t *testing.T, s *store.Store) {
 				}}, nil
 			})
 		}
+		if err == nil {
+			err = fillTenant(t.Context(), s, org)
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// fillTenant connects a tenant with two people to an organization.
+func fillTenant(ctx context.Context, s *store.Store, org foyer.Org) error {
+	operator := foyer.Operator("op")
+	_, link, err := s.CreateEntraLink(ctx, operator, org.ID, foyer.EntraLink{For: "x.ca"})
+	if err != nil {
+		return err
+	}
+	source, err := s.BindTenant(ctx, operator, org.ID, link.ID, store.Tenant{ID: "tenant-of-" + org.Slug, Name: org.Name, Domains: []string{"x.ca"}})
+	if err != nil {
+		return err
+	}
+	_, err = s.EditConnection(ctx, operator, org.ID, source.ID, "agree", func(c *foyer.Connection) error {
+		c.State = foyer.Connected
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r, err := s.TakeReading(ctx, operator)
+	if err != nil {
+		return err
+	}
+	_, err = s.StoreReading(ctx, operator, r, true, "delta", func(yield func([]store.EntraItem) error) error {
+		return yield([]store.EntraItem{item("a", "mail=é@x.ca"), item("b", "manager=a")})
+	})
+	return err
 }

@@ -73,6 +73,13 @@ func (w *world) connect() {
 		return nil
 	})
 	w.must(err)
+	r, err := w.Store.TakeReading(ctx, c)
+	w.must(err)
+	_, err = w.Store.StoreReading(ctx, c, r, true, "delta", each([][]store.EntraItem{{item("a", "mail=a@acme.example"), item("b", "manager=a")}}))
+	w.must(err)
+	w.must(w.Store.EndReading(ctx, c, r, store.ReadingEnd{Next: w.Clock.Now()}))
+	_, err = w.Store.BeginVisit(ctx, store.Visit{Org: org, Step: store.StepSession, Source: source.ID, Visitor: "visitor"}, "browser")
+	w.must(err)
 	w.token, _, err = w.Store.CreateEntraLink(ctx, c, org, foyer.EntraLink{For: "beta.example"})
 	w.must(err)
 }
