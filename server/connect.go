@@ -79,7 +79,7 @@ func (s *Server) visiting(cost int, handle func(*visit) error) func(http.Respons
 	foreign := http.NewCrossOriginProtection()
 	return func(w http.ResponseWriter, r *http.Request) error {
 		v := &visit{Server: s, w: w, r: r, browser: cookie(r, browserCookie), session: cookie(r, sessionCookie), from: s.clientAddress(r)}
-		if wait := s.visits.take(foyer.ClientNetwork(v.from), cost, s.Limits.Pages, time.Now()); wait > 0 {
+		if wait := s.visits.take(foyer.ClientNetwork(v.from), cost, s.Limits.Pages, s.Store.Now()); wait > 0 {
 			limited := foyer.Errorf(foyer.Limited, "this address asks for more pages than one person reads")
 			limited.RetryAfter = wait
 			return limited
