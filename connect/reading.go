@@ -130,7 +130,7 @@ func (c *Connector) readFrom(ctx context.Context, tenant *entra.Tenant, r *store
 	}
 	os.Remove(spool.Name()) // nobody else can open it, and it goes with the process
 	defer spool.Close()
-	w := spooler{c: c, tenant: tenant, r: r, full: full, out: bufio.NewWriter(spool), held: time.Now()}
+	w := spooler{c: c, tenant: tenant, r: r, full: full, out: bufio.NewWriter(spool), held: time.Now(), gone: map[string]bool{}}
 	begin := r.Delta
 	if full {
 		begin = ""
@@ -166,7 +166,8 @@ type spooler struct {
 	r      *store.Reading
 	full   bool
 	out    *bufio.Writer
-	held   time.Time // when it was last said that the reading goes on
+	held   time.Time       // when it was last said that the reading goes on
+	gone   map[string]bool // whom the reading said to be gone, or does not list
 }
 
 func (w *spooler) page(ctx context.Context, items []entra.Item) error {
@@ -207,33 +208,31 @@ func (w *spooler) page(ctx context.Context, items []entra.Item) error {
 	return nil
 }
 
-// item returns what is kept of an item; nil: nothing. Of somebody who is not known a change alone says too little: who they are is asked.
+// item returns what is kept of an item; nil: nothing. Of somebody who is not known, or not any more, a change alone says too little: who they are is asked.
 func (w *spooler) item(ctx context.Context, item entra.Item, known bool) (*store.EntraItem, error) {
-	if item.Removed != "" {
+	if item.Removed != "" || w.isGuest(item) {
+		w.gone[item.ID] = true
 		return &store.EntraItem{ID: item.ID, Gone: true}, nil
 	}
-	guest := bytes.EqualFold(item.Attributes["userType"], []byte(`"Guest"`)) && !w.r.Connection.Settings.Guests
-	if guest {
-		return &store.EntraItem{ID: item.ID, Gone: true}, nil
-	}
-	kept := &store.EntraItem{ID: item.ID, Attributes: item.Attributes, Manager: item.Manager}
-	if w.full || known {
-		return kept, nil
+	if (w.full || known) && !w.gone[item.ID] {
+		return &store.EntraItem{ID: item.ID, Attributes: item.Attributes, Manager: item.Manager}, nil
 	}
 	all, err := w.tenant.User(ctx, item.ID)
-	if known, ok := asEntra(err); ok && known.Status == 404 {
+	missing, ok := asEntra(err)
+	switch {
+	case ok && missing.Status == 404:
 		return &store.EntraItem{ID: item.ID, Gone: true}, nil
-	}
-	if err != nil {
+	case err != nil:
 		return nil, err
-	}
-	if bytes.EqualFold(all.Attributes["userType"], []byte(`"Guest"`)) && !w.r.Connection.Settings.Guests {
+	case w.isGuest(*all):
 		return nil, nil
 	}
-	if all.Manager == nil {
-		all.Manager = item.Manager
-	}
-	return &store.EntraItem{ID: item.ID, Attributes: all.Attributes, Manager: all.Manager}, nil
+	return &store.EntraItem{ID: item.ID, Whole: true, Attributes: all.Attributes, Manager: all.Manager}, nil
+}
+
+// isGuest tells whether an item is of a guest whom the settings do not list.
+func (w *spooler) isGuest(item entra.Item) bool {
+	return bytes.EqualFold(item.Attributes["userType"], []byte(`"Guest"`)) && !w.r.Connection.Settings.Guests
 }
 
 // spooled reads what a spooler wrote, from the beginning.
