@@ -18,14 +18,14 @@ import (
 type members map[string]uint64
 
 // readMembers reads who is in the groups of the settings, nested ones too.
-func readMembers(ctx context.Context, tenant *entra.Tenant, groups []foyer.GroupSite) (members, error) {
+func readMembers(ctx context.Context, tenant *entra.Tenant, groups []foyer.GroupSite, h *holder) (members, error) {
 	m := members{}
 	for i, g := range groups {
 		err := tenant.Members(ctx, g.Group, func(ids []string) error {
 			for _, id := range ids {
 				m[id] |= 1 << i
 			}
-			return nil
+			return h.hold(ctx)
 		})
 		if err != nil {
 			return nil, &groupError{g, err}
