@@ -103,7 +103,7 @@ func (c *Connector) client(ctx context.Context) (*entra.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	app, err := entra.New(entra.Config{ClientID: kept.ClientID, Authority: kept.Authority, Graph: kept.Graph, Credential: credential, Client: c.Client, Clock: c.Store.Now, Sleep: c.Sleep, Log: c.Log})
+	app, err := entra.New(entra.Config{ClientID: kept.ClientID, Authority: kept.Authority, Graph: kept.Graph, Credential: credential, Client: c.Client, Clock: c.Store.Now, Sleep: c.pause, Log: c.Log})
 	if err != nil {
 		return nil, err
 	}

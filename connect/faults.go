@@ -81,7 +81,7 @@ func (c *Connector) ended(r *store.Reading, err error) store.ReadingEnd {
 		e.Title, e.Cure = "could not be read: Microsoft does not take Foyer's own credential", "Whoever runs Foyer makes a new one, and registers it: foyer entra app"
 		return e
 	case known.Kind == entra.Withdrawn:
-		e.State, e.Problem, e.Alert = foyer.Disconnected, known.Message, foyer.AlertDisconnected
+		e.State, e.Problem, e.Alert = lost(r.Connection.State), known.Message, foyer.AlertDisconnected
 		e.Title = "is disconnected: its tenant does not let Foyer read any more"
 		e.Cure = "Nobody was disabled; the book stays as it is. If that was not meant: an administrator of the tenant opens a new link and agrees again (foyer entra link --org " +
 			r.Org.Slug + "). If it was: foyer entra disconnect --org " + r.Org.Slug
@@ -99,9 +99,17 @@ func (c *Connector) ended(r *store.Reading, err error) store.ReadingEnd {
 	e.Cure = "Nobody was disabled; the book stays as it is. It is tried again by itself, or at once: foyer entra sync --org " + r.Org.Slug
 	e.Forget = known.Kind == entra.Forged || known.Kind == entra.Resync
 	if last := r.Connection.CheckedAt; e.Failures > 2 && now.Sub(laterOf(last, r.Connection.ConnectedAt)) > GivenUp {
-		e.State, e.Alert, e.Title = foyer.Disconnected, foyer.AlertDisconnected, "is given up: it could not be read for 28 days"
+		e.State, e.Alert, e.Title = lost(r.Connection.State), foyer.AlertDisconnected, "is given up: it could not be read for 28 days"
 	}
 	return e
+}
+
+// lost returns the state of a connection whose permission is gone. From disconnected it goes on where it was once they agree again: one that nobody has confirmed begins anew instead.
+func lost(state foyer.ConnectionState) foyer.ConnectionState {
+	if state == foyer.Confirming {
+		return foyer.Consenting
+	}
+	return foyer.Disconnected
 }
 
 func laterOf(a, b time.Time) time.Time {

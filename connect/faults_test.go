@@ -143,6 +143,31 @@ func TestFaults_GroupsMayNotBeSeen(t *testing.T) {
 	f.wantAlerts()
 }
 
+// TestFaults_PermissionTakenBackBeforeItIsConfirmed holds that nothing goes into the book that nobody confirmed, also after a permission that was taken back and given again.
+func TestFaults_PermissionTakenBackBeforeItIsConfirmed(t *testing.T) {
+	f := newFixture(t)
+	f.people("ann@acme.com")
+	session, source := f.connect()
+	f.tick()
+	f.tenant.Withdraw(f.app, "User.Read.All")
+	f.fake.EndTokens()
+	f.later()
+	f.wantState(foyer.Consenting)
+	f.wantAlerts("disconnected")
+	if err := f.ActAs(t.Context(), f.operator, f.org.ID, source, connect.ActResume); foyer.KindOf(err) != foyer.Conflict {
+		t.Errorf("to resume it is answered %v", err)
+	}
+	agree, err := f.AskAgain(t.Context(), session, browser)
+	f.must(err)
+	f.must(f.Agreed(t.Context(), f.callback(agree, entratest.Walk{Account: f.admin}), browser, here))
+	f.tick()
+	f.wantState(foyer.Confirming)
+	f.wantAlerts()
+	if len(f.book()) > 0 {
+		t.Errorf("nobody confirmed it, and the book has %v", f.book())
+	}
+}
+
 func TestFaults_OurOwnCredential(t *testing.T) {
 	f := newFixture(t)
 	f.people("ann@acme.com")

@@ -105,32 +105,62 @@ func (c *Connector) readAndApply(ctx context.Context, r *store.Reading) (err err
 	if err != nil {
 		return err
 	}
-	tenant := app.Tenant(r.Connection.Tenant)
-	if err := c.read(ctx, tenant, r); err != nil {
+	tenant, h := app.Tenant(r.Connection.Tenant), &holder{c: c, r: r, at: c.Store.Now()}
+	ctx = context.WithValue(ctx, holderKey{}, h)
+	if err := c.read(ctx, tenant, r, h); err != nil {
 		return err
 	}
-	return c.apply(ctx, tenant, r)
+	return c.apply(ctx, tenant, r, h)
+}
+
+// holder says that a reading goes on, before its lease ends: between pages, and before each pause for which Microsoft asks.
+type holder struct {
+	c  *Connector
+	r  *store.Reading
+	at time.Time // when it was said last
+}
+
+type holderKey struct{}
+
+// hold says so where a minute has passed. It fails where the reading is another process's by now.
+func (h *holder) hold(ctx context.Context) error {
+	now := h.c.Store.Now()
+	if now.Sub(h.at) < time.Minute {
+		return nil
+	}
+	h.at = now
+	return h.c.Store.HoldReading(ctx, h.c.operator, h.r)
+}
+
+// pause waits as long as Microsoft asks; of who reads a tenant it is said meanwhile that they go on.
+func (c *Connector) pause(ctx context.Context, d time.Duration) error {
+	if h, ok := ctx.Value(holderKey{}).(*holder); ok {
+		if err := h.hold(ctx); err != nil {
+			return err
+		}
+	}
+	return c.Sleep(ctx, d)
 }
 
 // read brings what is known of the tenant up to date: by what changed since the last reading, or, where Microsoft does not know any more since when, by everybody.
-func (c *Connector) read(ctx context.Context, tenant *entra.Tenant, r *store.Reading) error {
+func (c *Connector) read(ctx context.Context, tenant *entra.Tenant, r *store.Reading, h *holder) error {
 	full := r.Delta == ""
-	err := c.readFrom(ctx, tenant, r, full)
+	err := c.readFrom(ctx, tenant, r, h, full)
 	if known, ok := asEntra(err); ok && known.Kind == entra.Resync && !full {
 		c.Log.Info("a tenant is read from the beginning", "org", r.Org.Slug, "source", r.Connection.Source.String(), "code", known.Code)
-		return c.readFrom(ctx, tenant, r, true)
+		return c.readFrom(ctx, tenant, r, h, true)
 	}
 	return err
 }
 
-func (c *Connector) readFrom(ctx context.Context, tenant *entra.Tenant, r *store.Reading, full bool) error {
+func (c *Connector) readFrom(ctx context.Context, tenant *entra.Tenant, r *store.Reading, h *holder, full bool) error {
 	spool, err := os.CreateTemp(c.SpoolDir, "entra-*")
 	if err != nil {
 		return err
 	}
 	os.Remove(spool.Name()) // nobody else can open it, and it goes with the process
 	defer spool.Close()
-	w := spooler{c: c, tenant: tenant, r: r, full: full, out: bufio.NewWriter(spool), held: time.Now()}
+	w := spooler{c: c, tenant: tenant, r: r, holder: h, full: full, out: bufio.NewWriter(spool), gone: map[string]bool{}}
 	begin := r.Delta
 	if full {
 		begin = ""
@@ -164,17 +194,15 @@ type spooler struct {
 	c      *Connector
 	tenant *entra.Tenant
 	r      *store.Reading
+	holder *holder
 	full   bool
 	out    *bufio.Writer
-	held   time.Time // when it was last said that the reading goes on
+	gone   map[string]bool // whom the reading said to be gone, or does not list
 }
 
 func (w *spooler) page(ctx context.Context, items []entra.Item) error {
-	if time.Since(w.held) > time.Minute {
-		if err := w.c.Store.HoldReading(ctx, w.c.operator, w.r); err != nil {
-			return err
-		}
-		w.held = time.Now()
+	if err := w.holder.hold(ctx); err != nil {
+		return err
 	}
 	known := map[string]bool{}
 	if !w.full {
@@ -207,33 +235,34 @@ func (w *spooler) page(ctx context.Context, items []entra.Item) error {
 	return nil
 }
 
-// item returns what is kept of an item; nil: nothing. Of somebody who is not known a change alone says too little: who they are is asked.
+// item returns what is kept of an item; nil: nothing. Of somebody who is not known, or not any more, a change alone says too little: who they are is asked.
 func (w *spooler) item(ctx context.Context, item entra.Item, known bool) (*store.EntraItem, error) {
-	if item.Removed != "" {
+	if item.Removed != "" || w.isGuest(item) {
+		w.gone[item.ID] = true
 		return &store.EntraItem{ID: item.ID, Gone: true}, nil
 	}
-	guest := bytes.EqualFold(item.Attributes["userType"], []byte(`"Guest"`)) && !w.r.Connection.Settings.Guests
-	if guest {
-		return &store.EntraItem{ID: item.ID, Gone: true}, nil
+	if (w.full || known) && !w.gone[item.ID] {
+		return &store.EntraItem{ID: item.ID, Attributes: item.Attributes, Manager: item.Manager}, nil
 	}
-	kept := &store.EntraItem{ID: item.ID, Attributes: item.Attributes, Manager: item.Manager}
-	if w.full || known {
-		return kept, nil
-	}
-	all, err := w.tenant.User(ctx, item.ID)
-	if known, ok := asEntra(err); ok && known.Status == 404 {
-		return &store.EntraItem{ID: item.ID, Gone: true}, nil
-	}
-	if err != nil {
+	if err := w.holder.hold(ctx); err != nil {
 		return nil, err
 	}
-	if bytes.EqualFold(all.Attributes["userType"], []byte(`"Guest"`)) && !w.r.Connection.Settings.Guests {
+	all, err := w.tenant.User(ctx, item.ID)
+	missing, ok := asEntra(err)
+	switch {
+	case ok && missing.Status == 404:
+		return &store.EntraItem{ID: item.ID, Gone: true}, nil
+	case err != nil:
+		return nil, err
+	case w.isGuest(*all):
 		return nil, nil
 	}
-	if all.Manager == nil {
-		all.Manager = item.Manager
-	}
-	return &store.EntraItem{ID: item.ID, Attributes: all.Attributes, Manager: all.Manager}, nil
+	return &store.EntraItem{ID: item.ID, Whole: true, Attributes: all.Attributes, Manager: all.Manager}, nil
+}
+
+// isGuest tells whether an item is of a guest whom the settings do not list.
+func (w *spooler) isGuest(item entra.Item) bool {
+	return bytes.EqualFold(item.Attributes["userType"], []byte(`"Guest"`)) && !w.r.Connection.Settings.Guests
 }
 
 // spooled reads what a spooler wrote, from the beginning.
@@ -264,8 +293,8 @@ func spooled(file io.ReadSeeker, yield func([]store.EntraItem) error) error {
 }
 
 // apply brings the book in step with what is known of the tenant, or, before somebody confirmed that, works out what it would do.
-func (c *Connector) apply(ctx context.Context, tenant *entra.Tenant, r *store.Reading) error {
-	member, err := readMembers(ctx, tenant, r.Connection.Settings.Groups)
+func (c *Connector) apply(ctx context.Context, tenant *entra.Tenant, r *store.Reading, h *holder) error {
+	member, err := readMembers(ctx, tenant, r.Connection.Settings.Groups, h)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 type members map[string]uint64
 
 // readMembers reads who is in the groups of the settings, nested ones too.
-func readMembers(ctx context.Context, tenant *entra.Tenant, groups []foyer.GroupSite) (members, error) {
+func readMembers(ctx context.Context, tenant *entra.Tenant, groups []foyer.GroupSite, h *holder) (members, error) {
 	m := members{}
 	if len(groups) == 0 {
 		return m, nil
@@ -34,7 +34,7 @@ func readMembers(ctx context.Context, tenant *entra.Tenant, groups []foyer.Group
 			for _, id := range ids {
 				m[id] |= 1 << i
 			}
-			return nil
+			return h.hold(ctx)
 		})
 		if err != nil {
 			return nil, &groupError{g, err}

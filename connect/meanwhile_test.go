@@ -1,0 +1,65 @@
+package connect_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"foyer"
+	"foyer/entra/entratest"
+)
+
+// TestReading_BackWithinOneReadingIsAskedFor holds that of somebody whom a reading calls gone, or a guest, and then there again, more is known than what that says of them.
+func TestReading_BackWithinOneReadingIsAskedFor(t *testing.T) {
+	for name, before := range map[string]string{"removed": `"@removed":{"reason":"changed"}`, "a guest": `"userType":"Guest"`} {
+		for _, full := range []bool{false, true} {
+			t.Run(name, func(t *testing.T) {
+				f := newFixture(t)
+				ann := f.people("ann@acme.com")[0]
+				f.connected()
+				if full {
+					f.tenant.Reset(entratest.Gone)
+				}
+				f.tenant.Update(ann.ID, func(u *entratest.User) { u.JobTitle = "Chief" })
+				page := `{"value":[{"id":"` + f.admin.ID + `","mail":"root@acme.com"},{"id":"` + ann.ID + `",` + before + `},{"id":"` + ann.ID + `","jobTitle":"Chief","userType":"Member"}],
+					"@odata.deltaLink":"` + f.fake.Graph + `/v1.0/users/delta?$deltatoken=x"}`
+				f.fake.FailAt("/users/delta", map[bool]int{false: 1, true: 2}[full], entratest.Failure{Status: 200, Body: page})
+				f.later()
+				if e := f.book()["ann@acme.com"]; !e.Enabled || e.Values[foyer.Title] != "Chief" || e.Values[foyer.LastName] != "S" {
+					t.Errorf("full %v: ann is %v: %q", full, e.StatusNow(), e.Values)
+				}
+			})
+		}
+	}
+}
+
+// TestReading_LongOneStaysOneProcess holds that a reading that goes on is nobody else's, also where its groups take longer than a lease, or Microsoft lets it wait again and again.
+func TestReading_LongOneStaysOneProcess(t *testing.T) {
+	f := newFixture(t)
+	all := f.people("ann@acme.com")
+	session := f.connected()
+	var groups []foyer.GroupSite
+	for range 12 {
+		groups = append(groups, foyer.GroupSite{Group: f.tenant.AddGroup("Staff", all[0].ID), Site: f.toronto})
+	}
+	f.must(f.Set(t.Context(), session, browser, here, func(s *foyer.EntraSettings) error { s.Groups = groups; return nil }))
+	asked := 0
+	f.fake.Fail(func(r *http.Request) *entratest.Failure {
+		if strings.Contains(r.URL.Path, "transitiveMembers") {
+			f.clock.Move(65 * time.Second)
+		}
+		if other, err := f.store.TakeReading(t.Context(), f.operator); other != nil || err != nil {
+			t.Errorf("another process takes it after %d requests: %v", asked, err)
+		}
+		if asked++; strings.HasSuffix(r.URL.Path, "/users/delta") && asked <= 5 {
+			slow := entratest.Throttled(2 * time.Minute)
+			return &slow
+		}
+		return nil
+	})
+	f.tick()
+	if e := f.book()["ann@acme.com"]; len(e.Sites) == 0 || asked < 17 {
+		t.Errorf("after %d requests ann is at %v: %s", asked, e.Sites, f.one().Problem)
+	}
+}
