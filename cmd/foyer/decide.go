@@ -96,7 +96,7 @@ func (a *app) withRun(org, id string, fn func(*opened, foyer.Org, names, foyer.R
 	})
 }
 
-// exitHeld is the exit code of a command whose run is held: nothing failed, but a person must decide.
+// exitHeld is the exit code of a command whose run is held, or would be: nothing failed, but a person must decide.
 const exitHeld = 3
 
 // heldError ends a command whose run is held; what there is to say was said.
@@ -124,7 +124,7 @@ func (a *app) reportRun(o *opened, run *foyer.Run, org foyer.Org, n names, dry b
 	} else {
 		a.printReport(run, org, &out, dry)
 	}
-	if run.Hold != nil && !dry {
+	if run.Hold != nil {
 		return heldError{}
 	}
 	return nil
