@@ -82,7 +82,7 @@ func TestReady_SaysWhatIsWrongUntilItIsMended(t *testing.T) {
 	_, err = db.Exec(`UPDATE goose_db_version SET version_id = version_id + 3 WHERE version_id <> 0`)
 	must(t, err)
 	wantState(t, f, 200, "ready")
-	if log.count(`its schema is number `) != 1 || log.count("ready again") != 1 {
+	if log.count(`the database has an older schema: its schema is number`) != 1 || log.count("ready again") != 1 {
 		t.Errorf("the log has not once what is wrong, and once that it is over:\n%s", log.text.String())
 	}
 	if log.count("path=/readyz") != 0 || log.count("path=/healthz") != 0 {
