@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"foyer"
+	"foyer/connect"
 	"foyer/entra/entratest"
 )
 
@@ -61,5 +62,57 @@ func TestReading_LongOneStaysOneProcess(t *testing.T) {
 	f.tick()
 	if e := f.book()["ann@acme.com"]; len(e.Sites) == 0 || asked < 17 {
 		t.Errorf("after %d requests ann is at %v: %s", asked, e.Sites, f.one().Problem)
+	}
+}
+
+// TestReading_ChangedWhileItIsRead holds that what somebody does to a connection while its tenant is read holds for that reading too.
+func TestReading_ChangedWhileItIsRead(t *testing.T) {
+	for _, at := range []string{"/users/delta", "/transitiveMembers/microsoft.graph.user"} {
+		t.Run(at, func(t *testing.T) {
+			f := newFixture(t)
+			all := f.people("ann@acme.com")
+			group := f.tenant.AddGroup("Staff", all[0].ID)
+			session := f.connected()
+			f.set(session, func(s *foyer.EntraSettings) { s.Groups = []foyer.GroupSite{{Group: group, Site: f.toronto}} })
+			meanwhile := func(do func()) {
+				once := false
+				f.clock.Move(time.Hour)
+				defer f.fake.Fail(func(r *http.Request) *entratest.Failure {
+					if strings.HasSuffix(r.URL.Path, at) && !once {
+						once = true
+						do()
+					}
+					return nil
+				})()
+				f.tick()
+			}
+			f.people("new@acme.com")
+			meanwhile(func() {
+				_, err := f.store.EditConnection(t.Context(), f.operator, f.org.ID, f.one().Source, "set", func(n *foyer.Connection) error {
+					n.Settings.Groups[0].Site, n.NextAt = f.montreal, f.clock.Now()
+					return nil
+				})
+				f.must(err)
+			})
+			if e := f.book()["ann@acme.com"]; e.Sites[0] != f.montreal || f.book()["new@acme.com"] == nil {
+				t.Errorf("set while it is read: ann is at %v", e.Sites)
+			}
+			for _, run := range f.runs()[:1] {
+				if run.Added != 1 || run.Updated != 1 {
+					t.Errorf("the newest run is %+v: one was made of what was set before", run.Counts)
+				}
+			}
+			f.people("late@acme.com")
+			meanwhile(func() { f.act(session, connect.ActPause) })
+			f.wantState(foyer.Paused)
+			if f.book()["late@acme.com"] != nil {
+				t.Error("the book followed it after it was paused")
+			}
+			f.act(session, connect.ActResume)
+			f.tick()
+			if f.book()["late@acme.com"] == nil {
+				t.Error("it is resumed, and who came meanwhile is not there")
+			}
+		})
 	}
 }

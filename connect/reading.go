@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -175,18 +176,22 @@ func (c *Connector) readFrom(ctx context.Context, tenant *entra.Tenant, r *store
 	if _, err := c.Store.StoreReading(ctx, c.operator, r, full, delta, func(yield func([]store.EntraItem) error) error { return spooled(spool, yield) }); err != nil {
 		return err
 	}
+	_, err = c.refresh(ctx, r)
+	r.Delta = delta
+	return err
+}
+
+// refresh brings the connection of a reading up to date, but for when it is due, by which EndReading sees that somebody asked for another time. It tells whether the connection is
+// to be read as before.
+func (c *Connector) refresh(ctx context.Context, r *store.Reading) (same bool, err error) {
 	all, err := c.Store.Connections(ctx, c.operator, r.Org.ID)
-	if err != nil {
-		return err
-	}
 	for _, now := range all {
-		if now.Source == r.Connection.Source {
-			next := r.Connection.NextAt
-			r.Connection, r.Delta = now, delta
-			r.Connection.NextAt = next // as it was when the reading was taken
+		if was := r.Connection; now.Source == was.Source {
+			now.NextAt = was.NextAt
+			r.Connection, same = now, now.State == was.State && reflect.DeepEqual(now.Settings, was.Settings)
 		}
 	}
-	return nil
+	return same, err
 }
 
 // spooler writes what a reading says into a file, page by page.
@@ -300,6 +305,9 @@ func (c *Connector) apply(ctx context.Context, tenant *entra.Tenant, r *store.Re
 	}
 	if err := c.Store.HoldReading(ctx, c.operator, r); err != nil {
 		return err
+	}
+	if same, err := c.refresh(ctx, r); err != nil || !same || !r.Connection.State.Reads() {
+		return err // it was paused, or is set otherwise and is read again at once
 	}
 	d, err := c.delivery(ctx, r.Org.ID, r.Connection, member)
 	if err != nil {
