@@ -103,6 +103,10 @@ func (c *Connector) readAndApply(ctx context.Context, r *store.Reading) (err err
 		}
 	}()
 	app, err := c.client(ctx)
+	switch foyer.KindOf(err) {
+	case foyer.NotFound, foyer.Conflict: // no application, or none of its credentials is good today
+		return &entra.Error{Kind: entra.BadCredential, Message: err.Error()}
+	}
 	if err != nil {
 		return err
 	}
