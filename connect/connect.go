@@ -97,7 +97,7 @@ func (c *Connector) client(ctx context.Context) (*entra.App, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.app != nil && sameApp(kept, c.made) {
+	if c.app != nil && sameApp(kept, c.made) && presented(kept, c.Store.Now()) == c.presented {
 		return c.app, nil
 	}
 	credential, err := Credential(kept, c.Store.Now())
@@ -108,7 +108,7 @@ func (c *Connector) client(ctx context.Context) (*entra.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.app, c.made = app, kept
+	c.app, c.made, c.presented = app, kept, presented(kept, c.Store.Now())
 	return app, nil
 }
 
@@ -122,29 +122,31 @@ func sameApp(a, b store.EntraApp) bool {
 	return fmt.Sprint(a) == fmt.Sprint(b)
 }
 
-// Credential returns which credential of the application is presented: of those in use the newest that has not ended.
+// presented returns the place of the credential that is presented: of those in use the newest that has not ended; -1 where there is none.
+func presented(app store.EntraApp, now time.Time) (at int) {
+	at = -1
+	for i, kept := range app.Credentials {
+		if kept.InUse && (kept.ExpiresAt.IsZero() || kept.ExpiresAt.After(now)) {
+			at = i
+		}
+	}
+	return at
+}
+
+// Credential returns which credential of the application is presented.
 func Credential(app store.EntraApp, now time.Time) (c entra.Credential, err error) {
-	for _, kept := range app.Credentials {
-		if !kept.InUse || !kept.ExpiresAt.IsZero() && !kept.ExpiresAt.After(now) {
-			continue
-		}
-		if kept.Secret != "" {
-			c = entra.Credential{Secret: kept.Secret}
-			continue
-		}
-		certificate, err := x509.ParseCertificate(kept.Certificate)
-		if err != nil {
-			return c, err
-		}
-		key, err := parseKey(kept.Key)
-		if err != nil {
-			return c, err
-		}
-		c = entra.Credential{Certificate: certificate, Key: key}
+	at := presented(app, now)
+	if at < 0 {
+		return c, foyer.Errorf(foyer.Conflict, "the application has no credential that is good today; foyer entra app makes one")
 	}
-	if c.Secret == "" && c.Certificate == nil {
-		err = foyer.Errorf(foyer.Conflict, "the application has no credential that is good today; foyer entra app makes one")
+	kept := app.Credentials[at]
+	if kept.Secret != "" {
+		return entra.Credential{Secret: kept.Secret}, nil
 	}
+	if c.Certificate, err = x509.ParseCertificate(kept.Certificate); err != nil {
+		return c, err
+	}
+	c.Key, err = parseKey(kept.Key)
 	return c, err
 }
 

@@ -169,6 +169,26 @@ func TestFaults_OurOwnCredential(t *testing.T) {
 	f.wantAlerts()
 }
 
+// TestFaults_CredentialBeforeIsPresentedAgain holds that once the newest credential has ended, one from before is presented that has not.
+func TestFaults_CredentialBeforeIsPresentedAgain(t *testing.T) {
+	f := newFixture(t)
+	ends := f.clock.Now().Add(2 * time.Hour)
+	f.app.Secrets = []entratest.Secret{{Text: "s3cret"}, {Text: "short", Ends: ends}}
+	f.fake.Register(f.app)
+	f.must(f.store.SetEntraApp(t.Context(), f.operator, func(app *store.EntraApp) error {
+		app.Credentials = append(app.Credentials, store.EntraCredential{Number: 2, Secret: "short", InUse: true, ExpiresAt: ends})
+		return nil
+	}))
+	f.people("ann@acme.com")
+	f.connected()
+	f.fake.EndTokens()
+	f.clock.Move(3 * time.Hour)
+	f.tick()
+	if c := f.one(); c.Problem != "" {
+		t.Errorf("the connection says %q", c.Problem)
+	}
+}
+
 // TestFaults_NoneIsSilent holds that a tenant that is not read is told of at last, whatever the reason.
 func TestFaults_NoneIsSilent(t *testing.T) {
 	for name, fail := range map[string]func(f *fixture){
