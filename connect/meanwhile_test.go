@@ -1,6 +1,7 @@
 package connect_test
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -9,6 +10,8 @@ import (
 	"foyer"
 	"foyer/connect"
 	"foyer/entra/entratest"
+	"foyer/reconcile"
+	"foyer/store"
 )
 
 // TestReading_BackWithinOneReadingIsAskedFor holds that of somebody whom a reading calls gone, or a guest, and then there again, more is known than what that says of them.
@@ -115,4 +118,69 @@ func TestReading_ChangedWhileItIsRead(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReading_EndedSourceIsNotReadOn holds that of a tenant nothing is read or kept whose source was ended by itself.
+func TestReading_EndedSourceIsNotReadOn(t *testing.T) {
+	f := newFixture(t)
+	f.people("ann@acme.com")
+	f.connected()
+	source := f.one().Source
+	_, err := reconcile.EndSource(t.Context(), f.store, f.operator, f.org.ID, reconcile.Ending{Source: source, Leave: true})
+	f.must(err)
+	f.fake.Forget()
+	f.later()
+	all, err := f.store.Connections(t.Context(), f.operator, f.org.ID)
+	f.must(err)
+	if n := f.fake.Count("graph", ""); n > 0 || len(all) > 0 {
+		t.Errorf("it is read by %d requests, and there are the connections %+v", n, all)
+	}
+	kept := 0
+	f.must(f.store.EntraPeople(t.Context(), f.operator, f.org.ID, source, func(*store.EntraPerson) error {
+		kept++
+		return nil
+	}))
+	if kept > 0 || f.enabled() != 2 {
+		t.Errorf("%d people are kept of the tenant; %d are enabled in the book, want 2", kept, f.enabled())
+	}
+}
+
+// TestRun_SlowTenantKeepsNoOtherWaiting holds that a tenant that Microsoft lets wait does not stop the others of the server.
+func TestRun_SlowTenantKeepsNoOtherWaiting(t *testing.T) {
+	f := newFixture(t)
+	f.people("ann@acme.com")
+	f.connected()
+	slow := f.org
+	asleep, wakeUp := make(chan struct{}), make(chan struct{})
+	f.Config.Sleep = func(context.Context, time.Duration) error {
+		close(asleep)
+		<-wakeUp
+		return context.Canceled
+	}
+	f.clock.Move(time.Hour)
+	f.fake.FailAt("/users/delta", 1, entratest.Throttled(time.Minute))
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		f.Connector.Run(ctx)
+		close(ended)
+	}()
+	<-asleep
+	var err error
+	f.org, err = f.store.CreateOrg(t.Context(), f.operator, "Other", "CA")
+	f.must(err)
+	f.tenant = f.fake.Tenant("Other", "other.com")
+	f.admin = f.tenant.Add(entratest.User{Mail: "root@other.com", Role: entratest.GlobalAdministrator})
+	session, agree, err := f.SignedIn(t.Context(), f.signIn(f.link(foyer.EntraLink{For: "other.com"}), f.admin), browser, here)
+	f.must(err)
+	f.must(f.Agreed(t.Context(), f.callback(agree, entratest.Walk{Account: f.admin}), browser, here))
+	for begun := time.Now(); f.one().CheckedAt.IsZero(); time.Sleep(10 * time.Millisecond) {
+		if time.Since(begun) > 10*time.Second {
+			t.Errorf("the tenant of %s waits for that of %s; session %v", f.org.Name, slow.Name, session != "")
+			break
+		}
+	}
+	stop()
+	close(wakeUp)
+	<-ended
 }

@@ -37,12 +37,20 @@ const (
 	spoolBatch = 500
 )
 
-// Run reads tenants as they are due, until ctx ends.
+// Run reads tenants as they are due, until ctx ends. One that takes long keeps no other waiting.
 func (c *Connector) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for range atOnce {
+		all.Go(func() { c.run(ctx) })
+	}
+	all.Wait()
+}
+
+func (c *Connector) run(ctx context.Context) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := c.Tick(ctx); err != nil && ctx.Err() == nil {
+		if err := c.readDue(ctx); err != nil && ctx.Err() == nil {
 			c.Log.Error("tenants could not be read", "error", err)
 		}
 		select {
@@ -59,21 +67,24 @@ func (c *Connector) Tick(ctx context.Context) error {
 	var all sync.WaitGroup
 	errs := make([]error, atOnce)
 	for i := range atOnce {
-		all.Go(func() {
-			for ctx.Err() == nil {
-				r, err := c.Store.TakeReading(ctx, c.operator)
-				if err != nil || r == nil {
-					errs[i] = err
-					return
-				}
-				if errs[i] = c.Read(ctx, r); errs[i] != nil {
-					return
-				}
-			}
-		})
+		all.Go(func() { errs[i] = c.readDue(ctx) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// readDue reads one tenant after the other that is due.
+func (c *Connector) readDue(ctx context.Context) error {
+	for ctx.Err() == nil {
+		r, err := c.Store.TakeReading(ctx, c.operator)
+		if err != nil || r == nil {
+			return err
+		}
+		if err := c.Read(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Read reads a tenant that was taken, brings the book in step with it, and notes how that ended. What it returns is a fault of this server's.
@@ -102,6 +113,9 @@ func (c *Connector) readAndApply(ctx context.Context, r *store.Reading) (err err
 			err = fmt.Errorf("panic: a %T", fault)
 		}
 	}()
+	if ended, err := c.forgetEnded(ctx, r); err != nil || ended {
+		return err
+	}
 	app, err := c.client(ctx)
 	switch foyer.KindOf(err) {
 	case foyer.NotFound, foyer.Conflict: // no application, or none of its credentials is good today
@@ -116,6 +130,23 @@ func (c *Connector) readAndApply(ctx context.Context, r *store.Reading) (err err
 		return err
 	}
 	return c.apply(ctx, tenant, r, h)
+}
+
+// forgetEnded disconnects a tenant whose source was ended by itself: it delivers no more, so there is no reason to read on.
+func (c *Connector) forgetEnded(ctx context.Context, r *store.Reading) (ended bool, err error) {
+	err = c.Store.View(ctx, c.operator, r.Org.ID, func(b *store.Book) error {
+		source := b.Source(r.Connection.Source)
+		ended = source == nil || !source.EndedAt.IsZero()
+		return nil
+	})
+	if err != nil || !ended {
+		return false, err
+	}
+	_, err = c.Store.EditConnection(ctx, c.operator, r.Org.ID, r.Connection.Source, ActDisconnect, func(n *foyer.Connection) error {
+		n.State = foyer.Removed
+		return nil
+	})
+	return true, err
 }
 
 // holder says that a reading goes on, before its lease ends: between pages, and before each pause for which Microsoft asks.
