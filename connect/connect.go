@@ -44,12 +44,13 @@ type Config struct {
 // Connector connects tenants and reads them.
 type Connector struct {
 	Config
-	operator foyer.Caller
-	wake     chan struct{}
-	mu       sync.Mutex
-	app      *entra.App     // as it was set up
-	made     store.EntraApp // from this
-	strays   strays
+	operator  foyer.Caller
+	wake      chan struct{}
+	mu        sync.Mutex
+	app       *entra.App     // as it was set up
+	made      store.EntraApp // from this
+	presented int            // with this credential
+	refusals  refusals
 }
 
 // New returns a connector.
@@ -96,7 +97,7 @@ func (c *Connector) client(ctx context.Context) (*entra.App, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.app != nil && sameApp(kept, c.made) {
+	if c.app != nil && sameApp(kept, c.made) && presented(kept, c.Store.Now()) == c.presented {
 		return c.app, nil
 	}
 	credential, err := Credential(kept, c.Store.Now())
@@ -107,7 +108,7 @@ func (c *Connector) client(ctx context.Context) (*entra.App, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.app, c.made = app, kept
+	c.app, c.made, c.presented = app, kept, presented(kept, c.Store.Now())
 	return app, nil
 }
 
@@ -121,29 +122,31 @@ func sameApp(a, b store.EntraApp) bool {
 	return fmt.Sprint(a) == fmt.Sprint(b)
 }
 
-// Credential returns which credential of the application is presented: of those in use the newest that has not ended.
+// presented returns the place of the credential that is presented: of those in use the newest that has not ended; -1 where there is none.
+func presented(app store.EntraApp, now time.Time) (at int) {
+	at = -1
+	for i, kept := range app.Credentials {
+		if kept.InUse && (kept.ExpiresAt.IsZero() || kept.ExpiresAt.After(now)) {
+			at = i
+		}
+	}
+	return at
+}
+
+// Credential returns which credential of the application is presented.
 func Credential(app store.EntraApp, now time.Time) (c entra.Credential, err error) {
-	for _, kept := range app.Credentials {
-		if !kept.InUse || !kept.ExpiresAt.IsZero() && !kept.ExpiresAt.After(now) {
-			continue
-		}
-		if kept.Secret != "" {
-			c = entra.Credential{Secret: kept.Secret}
-			continue
-		}
-		certificate, err := x509.ParseCertificate(kept.Certificate)
-		if err != nil {
-			return c, err
-		}
-		key, err := parseKey(kept.Key)
-		if err != nil {
-			return c, err
-		}
-		c = entra.Credential{Certificate: certificate, Key: key}
+	at := presented(app, now)
+	if at < 0 {
+		return c, foyer.Errorf(foyer.Conflict, "the application has no credential that is good today; foyer entra app makes one")
 	}
-	if c.Secret == "" && c.Certificate == nil {
-		err = foyer.Errorf(foyer.Conflict, "the application has no credential that is good today; foyer entra app makes one")
+	kept := app.Credentials[at]
+	if kept.Secret != "" {
+		return entra.Credential{Secret: kept.Secret}, nil
 	}
+	if c.Certificate, err = x509.ParseCertificate(kept.Certificate); err != nil {
+		return c, err
+	}
+	c.Key, err = parseKey(kept.Key)
 	return c, err
 }
 
@@ -249,8 +252,9 @@ func (c *Connector) SignedIn(ctx context.Context, query url.Values, browser stri
 	return session, agree, err
 }
 
-// maxStrays is how many refusals of an organization are noted in an hour that came by no link: anybody can be refused as often as they like, and each note is a row for good.
-const maxStrays = 20
+// maxRefusals is how many refusals are noted in an hour of those who came by a link, and of those who came by none to an organization: anybody can be refused as often as they
+// like, the state of a sign-in that was begun is enough, and each note is a row for good.
+const maxRefusals = 20
 
 // stray is the visit of a state that is none: all that is known is which organization it names, if there is one.
 func stray(state string) store.Visit {
@@ -258,22 +262,34 @@ func stray(state string) store.Visit {
 	return store.Visit{Org: foyer.OrgID(org)}
 }
 
-// strays counts them.
-type strays struct {
-	mu     sync.Mutex
-	hour   int64
-	counts map[foyer.OrgID]int
+// refusal is whose refusals are counted.
+type refusal struct {
+	org  foyer.OrgID
+	link int64 // 0: none
 }
 
+// refusals counts them.
+type refusals struct {
+	mu     sync.Mutex
+	hour   int64
+	counts map[refusal]int
+}
+
+// maxCounted is how many are counted of those who came by no link: they may name any organization.
+const maxCounted = 10_000
+
 // take counts one, and tells whether it is within the limit.
-func (s *strays) take(org foyer.OrgID, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if hour := now.Unix() / 3600; s.counts == nil || s.hour != hour || len(s.counts) > 10_000 {
-		s.hour, s.counts = hour, map[foyer.OrgID]int{}
+func (r *refusals) take(of refusal, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if hour := now.Unix() / 3600; r.counts == nil || r.hour != hour {
+		r.hour, r.counts = hour, map[refusal]int{}
 	}
-	s.counts[org]++
-	return s.counts[org] <= maxStrays
+	if r.counts[of] == 0 && of.link == 0 && len(r.counts) >= maxCounted {
+		return false
+	}
+	r.counts[of]++
+	return r.counts[of] <= maxRefusals
 }
 
 // bind connects the tenant that somebody signed in to, and uses up the link. Where it is connected to this organization already, the link leads to that connection: sessions end within
@@ -299,7 +315,7 @@ func (c *Connector) bind(ctx context.Context, v store.Visit, from netip.Addr, wh
 func (c *Connector) refused(ctx context.Context, v store.Visit, from netip.Addr, err error) error {
 	plain := forPeople(err)
 	kind := foyer.KindOf(plain)
-	if v.Org == "" || kind == foyer.Busy || kind == foyer.Internal || v.Link == 0 && !c.strays.take(v.Org, c.Store.Now()) {
+	if v.Org == "" || kind == foyer.Busy || kind == foyer.Internal || !c.refusals.take(refusal{v.Org, v.Link}, c.Store.Now()) {
 		return plain
 	}
 	if noted := c.Store.RefuseVisit(ctx, visitor(v, from), v.Org, v.Link, auditText(err)); noted != nil && foyer.KindOf(noted) != foyer.NotFound { // there may be no such organization

@@ -1,6 +1,8 @@
 package connect
 
 import (
+	"cmp"
+	"context"
 	"crypto"
 	"crypto/x509"
 	"errors"
@@ -70,12 +72,15 @@ func (c *Connector) ended(r *store.Reading, err error) store.ReadingEnd {
 		e.Problem = "groups say who is at which site, but the tenant does not let Foyer see who is in which group (GroupMember.Read.All); the book stays as it is"
 		e.Cure = "An administrator of the tenant agrees again, by a new link (foyer entra link --org " + r.Org.Slug + "), or the groups are taken out: foyer entra set --org " + r.Org.Slug + " --group ID="
 		return e
+	case errors.Is(err, context.Canceled):
+		e.Next, e.Problem = now, cmp.Or(r.Connection.Problem, "the server stopped while the tenant was read; it goes on by itself")
+		return e
 	case !ok: // a fault of ours, that may pass
 		e.Problem = "the server had a fault; its log says more. It tries again by itself"
-		return e
+		return c.overdue(r, e)
 	case known.Kind == entra.Throttled:
 		e.Next, e.Problem = now.Add(max(known.RetryAfter, time.Minute)), known.Message
-		return e
+		return c.overdue(r, e)
 	case known.Kind == entra.BadCredential:
 		e.Next, e.Problem, e.Alert = now.Add(time.Hour), known.Message, foyer.AlertUnread
 		e.Title, e.Cure = "could not be read: Microsoft does not take Foyer's own credential", "Whoever runs Foyer makes a new one, and registers it: foyer entra app"
@@ -100,6 +105,24 @@ func (c *Connector) ended(r *store.Reading, err error) store.ReadingEnd {
 	e.Forget = known.Kind == entra.Forged || known.Kind == entra.Resync
 	if last := r.Connection.CheckedAt; e.Failures > 2 && now.Sub(laterOf(last, r.Connection.ConnectedAt)) > GivenUp {
 		e.State, e.Alert, e.Title = lost(r.Connection.State), foyer.AlertDisconnected, "is given up: it could not be read for 28 days"
+	}
+	return e
+}
+
+// patience is how much longer than usual a tenant may be unread, by what passes by itself, before somebody is told.
+const patience = 6 * time.Hour
+
+// overdue returns how a reading ended that is tried again soon, with an alert where that has gone on for hours.
+func (c *Connector) overdue(r *store.Reading, e store.ReadingEnd) store.ReadingEnd {
+	now := c.Store.Now()
+	unread := now.Sub(laterOf(r.Connection.CheckedAt, r.Connection.ConnectedAt))
+	if unread < r.Connection.Settings.Interval()+patience {
+		return e
+	}
+	e.Alert, e.Title = foyer.AlertUnread, "could not be read for hours"
+	e.Cure = "Nobody was disabled; the book stays as it is. It is tried again by itself. Whoever runs Foyer sees more in the log of the server"
+	if soon := now.Add(time.Hour); e.Next.Before(soon) {
+		e.Next = soon
 	}
 	return e
 }

@@ -1,6 +1,7 @@
 package connect_test
 
 import (
+	"context"
 	"net/http"
 	"runtime"
 	"slices"
@@ -188,6 +189,76 @@ func TestFaults_OurOwnCredential(t *testing.T) {
 	f.clock.Move(2 * time.Hour)
 	f.tick()
 	f.wantAlerts()
+}
+
+// TestFaults_CredentialBeforeIsPresentedAgain holds that once the newest credential has ended, one from before is presented that has not.
+func TestFaults_CredentialBeforeIsPresentedAgain(t *testing.T) {
+	f := newFixture(t)
+	ends := f.clock.Now().Add(2 * time.Hour)
+	f.app.Secrets = []entratest.Secret{{Text: "s3cret"}, {Text: "short", Ends: ends}}
+	f.fake.Register(f.app)
+	f.must(f.store.SetEntraApp(t.Context(), f.operator, func(app *store.EntraApp) error {
+		app.Credentials = append(app.Credentials, store.EntraCredential{Number: 2, Secret: "short", InUse: true, ExpiresAt: ends})
+		return nil
+	}))
+	f.people("ann@acme.com")
+	f.connected()
+	f.fake.EndTokens()
+	f.clock.Move(3 * time.Hour)
+	f.tick()
+	if c := f.one(); c.Problem != "" {
+		t.Errorf("the connection says %q", c.Problem)
+	}
+}
+
+// TestFaults_NoneIsSilent holds that a tenant that is not read is told of at last, whatever the reason.
+func TestFaults_NoneIsSilent(t *testing.T) {
+	for name, fail := range map[string]func(f *fixture){
+		"throttled": func(f *fixture) { f.failing(entratest.Failure{Status: http.StatusTooManyRequests}) },
+		"our fault": func(f *fixture) { f.SpoolDir = "/nowhere" },
+		"no credential that is good": func(f *fixture) {
+			f.must(f.store.SetEntraApp(t.Context(), f.operator, func(app *store.EntraApp) error {
+				app.Credentials[0].ExpiresAt = f.clock.Now()
+				return nil
+			}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			f.people("ann@acme.com")
+			f.connected()
+			fail(f)
+			for range 8 {
+				f.later()
+			}
+			f.wantAlerts("unread")
+			if c := f.wantState(foyer.Connected); strings.Contains(c.Problem, "fault") != (name == "our fault") || c.NextAt.Sub(f.clock.Now()) < 59*time.Minute {
+				t.Errorf("the connection says %q, and is read again in %v", c.Problem, c.NextAt.Sub(f.clock.Now()))
+			}
+		})
+	}
+}
+
+// TestFaults_ServerStops holds that a server that stops while it reads calls that no fault.
+func TestFaults_ServerStops(t *testing.T) {
+	f := newFixture(t)
+	f.people("ann@acme.com")
+	f.connected()
+	ctx, stop := context.WithCancel(t.Context())
+	f.clock.Move(time.Hour)
+	f.fake.Fail(func(r *http.Request) *entratest.Failure {
+		stop()
+		return nil
+	})
+	f.Tick(ctx)
+	if c := f.one(); c.Failures > 0 || !strings.Contains(c.Problem, "stopped") || c.NextAt.After(f.clock.Now()) {
+		t.Errorf("the connection says %+v", c)
+	}
+	f.wantAlerts()
+	f.tick()
+	if c := f.one(); c.Problem != "" {
+		t.Errorf("after the next reading it says %q", c.Problem)
+	}
 }
 
 func TestFaults_PoisonedLinkIsNotFollowed(t *testing.T) {

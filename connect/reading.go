@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -36,12 +37,20 @@ const (
 	spoolBatch = 500
 )
 
-// Run reads tenants as they are due, until ctx ends.
+// Run reads tenants as they are due, until ctx ends. One that takes long keeps no other waiting.
 func (c *Connector) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for range atOnce {
+		all.Go(func() { c.run(ctx) })
+	}
+	all.Wait()
+}
+
+func (c *Connector) run(ctx context.Context) {
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
-		if err := c.Tick(ctx); err != nil && ctx.Err() == nil {
+		if err := c.readDue(ctx); err != nil && ctx.Err() == nil {
 			c.Log.Error("tenants could not be read", "error", err)
 		}
 		select {
@@ -58,21 +67,24 @@ func (c *Connector) Tick(ctx context.Context) error {
 	var all sync.WaitGroup
 	errs := make([]error, atOnce)
 	for i := range atOnce {
-		all.Go(func() {
-			for ctx.Err() == nil {
-				r, err := c.Store.TakeReading(ctx, c.operator)
-				if err != nil || r == nil {
-					errs[i] = err
-					return
-				}
-				if errs[i] = c.Read(ctx, r); errs[i] != nil {
-					return
-				}
-			}
-		})
+		all.Go(func() { errs[i] = c.readDue(ctx) })
 	}
 	all.Wait()
 	return errors.Join(errs...)
+}
+
+// readDue reads one tenant after the other that is due.
+func (c *Connector) readDue(ctx context.Context) error {
+	for ctx.Err() == nil {
+		r, err := c.Store.TakeReading(ctx, c.operator)
+		if err != nil || r == nil {
+			return err
+		}
+		if err := c.Read(ctx, r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Read reads a tenant that was taken, brings the book in step with it, and notes how that ended. What it returns is a fault of this server's.
@@ -102,6 +114,10 @@ func (c *Connector) readAndApply(ctx context.Context, r *store.Reading) (err err
 		}
 	}()
 	app, err := c.client(ctx)
+	switch foyer.KindOf(err) {
+	case foyer.NotFound, foyer.Conflict: // no application, or none of its credentials is good today
+		return &entra.Error{Kind: entra.BadCredential, Message: err.Error()}
+	}
 	if err != nil {
 		return err
 	}
@@ -175,18 +191,22 @@ func (c *Connector) readFrom(ctx context.Context, tenant *entra.Tenant, r *store
 	if _, err := c.Store.StoreReading(ctx, c.operator, r, full, delta, func(yield func([]store.EntraItem) error) error { return spooled(spool, yield) }); err != nil {
 		return err
 	}
+	_, err = c.refresh(ctx, r)
+	r.Delta = delta
+	return err
+}
+
+// refresh brings the connection of a reading up to date, but for when it is due, by which EndReading sees that somebody asked for another time. It tells whether the connection is
+// to be read as before.
+func (c *Connector) refresh(ctx context.Context, r *store.Reading) (same bool, err error) {
 	all, err := c.Store.Connections(ctx, c.operator, r.Org.ID)
-	if err != nil {
-		return err
-	}
 	for _, now := range all {
-		if now.Source == r.Connection.Source {
-			next := r.Connection.NextAt
-			r.Connection, r.Delta = now, delta
-			r.Connection.NextAt = next // as it was when the reading was taken
+		if was := r.Connection; now.Source == was.Source {
+			now.NextAt = was.NextAt
+			r.Connection, same = now, now.State == was.State && reflect.DeepEqual(now.Settings, was.Settings)
 		}
 	}
-	return nil
+	return same, err
 }
 
 // spooler writes what a reading says into a file, page by page.
@@ -300,6 +320,9 @@ func (c *Connector) apply(ctx context.Context, tenant *entra.Tenant, r *store.Re
 	}
 	if err := c.Store.HoldReading(ctx, c.operator, r); err != nil {
 		return err
+	}
+	if same, err := c.refresh(ctx, r); err != nil || !same || !r.Connection.State.Reads() {
+		return err // it was paused, or is set otherwise and is read again at once
 	}
 	d, err := c.delivery(ctx, r.Org.ID, r.Connection, member)
 	if err != nil {
