@@ -56,20 +56,9 @@ type Connector struct {
 // New returns a connector.
 func New(c Config) *Connector {
 	if c.Sleep == nil {
-		c.Sleep = sleep
+		c.Sleep = entra.Sleep
 	}
 	return &Connector{Config: c, operator: foyer.Operator("serve"), wake: make(chan struct{}, 1)}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // Paths of the pages to which Microsoft sends browsers back. They are registered with the application.

@@ -102,7 +102,7 @@ func New(c Config) (*App, error) {
 		a.log = slog.New(slog.DiscardHandler)
 	}
 	if a.sleep == nil {
-		a.sleep = sleep
+		a.sleep = Sleep
 	}
 	a.keys = oidc.NewRemoteKeySet(oidc.ClientContext(context.Background(), a.client), a.authority+"/organizations/discovery/v2.0/keys")
 	return a, nil
@@ -176,7 +176,8 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-func sleep(ctx context.Context, d time.Duration) error {
+// Sleep waits for d by the machine's clock, or until ctx ends, and then returns its error.
+func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
