@@ -294,7 +294,7 @@ func (c *Connector) bind(ctx context.Context, v store.Visit, from netip.Addr, wh
 	}
 	for _, one := range all {
 		if one.Tenant == who.Tenant { // and the link was made for it: whose is not is refused before anything contradicts
-			return one.Source, c.Store.RevokeEntraLink(ctx, c.operator, v.Org, v.Link)
+			return one.Source, c.Store.RevokeEntraLink(ctx, foyer.PersonCaller(v.Visitor, v.Org, foyer.AccountAdministrator, nil, from), v.Org, v.Link)
 		}
 	}
 	return 0, err

@@ -79,7 +79,7 @@ func (c *Connector) ended(r *store.Reading, err error) store.ReadingEnd {
 		e.Problem = "the server had a fault; its log says more. It tries again by itself"
 		return c.overdue(r, e)
 	case known.Kind == entra.Throttled:
-		e.Next, e.Problem = now.Add(max(known.RetryAfter, time.Minute)), known.Message
+		e.Next, e.Problem = now.Add(min(max(known.RetryAfter, time.Minute), 24*time.Hour)), known.Message
 		return c.overdue(r, e)
 	case known.Kind == entra.BadCredential:
 		e.Next, e.Problem, e.Alert = now.Add(time.Hour), known.Message, foyer.AlertUnread

@@ -340,3 +340,18 @@ func heap() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// TestVisit_EndsWithItsLink holds that whoever came by a link is sent away where the link is taken back, though it was used.
+func TestVisit_EndsWithItsLink(t *testing.T) {
+	f := newFixture(t)
+	session, _ := f.connect()
+	links, err := f.store.EntraLinks(t.Context(), f.operator, f.org.ID)
+	f.must(err)
+	f.must(f.store.RevokeEntraLink(t.Context(), f.operator, f.org.ID, links[0].ID))
+	if _, err := f.Show(t.Context(), session, browser, here); foyer.KindOf(err) != foyer.Unauthenticated {
+		t.Errorf("the session is answered %v", err)
+	}
+	if err := f.store.RevokeEntraLink(t.Context(), f.operator, f.org.ID, links[0].ID); foyer.KindOf(err) != foyer.NotFound {
+		t.Errorf("once more it is answered %v", err)
+	}
+}

@@ -29,7 +29,8 @@ const (
 	every = 15 * time.Second
 	// atOnce is how many tenants one process reads at once: it mostly waits for Microsoft.
 	atOnce = 4
-	// redoWait is how long what somebody has undone is not done again while its held run waits for a decision, as if the directory came in a nightly file (R25).
+	// redoWait is how long what somebody has undone is not done again while its held run waits for a decision, and what somebody has rejected is not held again, as if the directory came
+	// in a nightly file (R25).
 	redoWait = 24 * time.Hour
 	// shownDaily is after how long a run is made though nothing changed: it shows that the book was followed, and lets go of keeps that have come to their end.
 	shownDaily = 24 * time.Hour
@@ -376,7 +377,13 @@ func (c *Connector) upToDate(ctx context.Context, r *store.Reading, digest []byt
 		if err != nil {
 			return err
 		}
+		newest, err := b.LastOf(r.Connection.Source)
+		if err != nil {
+			return err
+		}
 		switch {
+		case newest != nil && newest.Status == foyer.Rejected && bytes.Equal(newest.Digest, digest) && b.Now.Sub(newest.Started) < redoWait:
+			same = true // somebody said no to just that
 		case held != nil:
 			same = bytes.Equal(held.Digest, digest) || held.Hold != nil && len(held.Hold.Redoes) > 0 && b.Now.Sub(held.Started) < redoWait
 		case last != nil:

@@ -221,6 +221,31 @@ func TestReading_TooManyGoneIsHeld(t *testing.T) {
 	f.wantAlerts()
 }
 
+// TestReading_RejectedIsNotAskedAgainAtOnce holds that whoever said no is not asked the same every half hour.
+func TestReading_RejectedIsNotAskedAgainAtOnce(t *testing.T) {
+	f := newFixture(t)
+	all := f.tenant.Populate(60, 1)
+	f.connected()
+	for _, u := range all[:40] {
+		f.tenant.Delete(u.ID)
+	}
+	f.later()
+	held := f.runs()[0]
+	_, err := f.store.Reject(t.Context(), f.operator, f.org.ID, held.ID)
+	f.must(err)
+	for range 5 {
+		f.later()
+	}
+	if newest := f.runs()[0]; newest.ID != held.ID {
+		t.Errorf("%v is %s, though the same was rejected", newest.ID, newest.Status)
+	}
+	f.clock.Move(24 * time.Hour)
+	f.tick()
+	if newest := f.runs()[0]; newest.Status != foyer.Held || newest.ID == held.ID {
+		t.Errorf("a day later %v is %s", newest.ID, newest.Status)
+	}
+}
+
 func TestReading_EmptyTenantEmptiesNothing(t *testing.T) {
 	f := newFixture(t)
 	all := f.people("ann@acme.com", "bob@acme.com")

@@ -304,19 +304,23 @@ func (s *Store) EntraLinks(ctx context.Context, caller foyer.Caller, org foyer.O
 	return links, err
 }
 
-// RevokeEntraLink ends a link that was not used; foyer.NotFound where there is none that can be.
+// RevokeEntraLink ends a link, and the visits of whoever came by it; foyer.NotFound where neither is there.
 func (s *Store) RevokeEntraLink(ctx context.Context, caller foyer.Caller, org foyer.OrgID, id int64) error {
 	if err := caller.May(foyer.Administer, org); err != nil {
 		return err
 	}
 	return s.transact(ctx, org, "revoke the link", func(t *txn) error {
 		n, err := t.count(`UPDATE entra_link SET expires_at = $1 WHERE org = $2 AND id = $3 AND used_at = 0 AND expires_at > $1`, millis(t.now), org, id)
-		if err == nil && n == 0 {
-			err = foyer.Errorf(foyer.NotFound, "there is no link %d that could be used; foyer entra links shows them", id)
+		if err != nil {
+			return err
+		}
+		visits, err := t.count(`DELETE FROM entra_visit WHERE org = $1 AND link = $2`, org, id)
+		if err == nil && n+visits == 0 {
+			err = foyer.Errorf(foyer.NotFound, "there is no link %d that could be used, and nobody is there who came by it; foyer entra links shows them", id)
 		}
 		if err != nil {
 			return err
 		}
-		return s.audit(t, caller, org, "entra.unlink", linkName(id), "")
+		return s.audit(t, caller, org, "entra.unlink", linkName(id), fmt.Sprintf("visits=%d", visits))
 	})
 }

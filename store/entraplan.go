@@ -19,6 +19,15 @@ func (s *Store) KeepPlan(ctx context.Context, caller foyer.Caller, r *Reading, p
 	})
 }
 
+// LastOf returns the newest delivery of the source, whatever became of it; nil where there was none.
+func (b *Book) LastOf(source foyer.SourceID) (*foyer.Run, error) {
+	runs, err := readRuns(b.t, `WHERE org = $1 AND source = $2 AND kind = 'sync' ORDER BY id DESC LIMIT 1`, b.Org.ID, source)
+	if err != nil || len(runs) == 0 {
+		return nil, err
+	}
+	return runs[0], nil
+}
+
 // WaitingOf returns the source's delivery that is held and waits for a decision; nil where none does.
 func (b *Book) WaitingOf(source foyer.SourceID) (*foyer.Run, error) {
 	runs, err := readRuns(b.t, `WHERE org = $1 AND source = $2 AND status = 'held' AND kind = 'sync' ORDER BY id DESC LIMIT 1`, b.Org.ID, source)

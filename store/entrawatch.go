@@ -64,7 +64,9 @@ func (s *Store) endingApp(t *txn, org foyer.OrgID, _ map[place]foyer.Alert, now 
 
 func credentialAlert(cause string, days int, ends, now time.Time) foyer.Alert {
 	a := foyer.Alert{Cause: cause, Kind: foyer.AlertCredential, Opened: now, Title: fmt.Sprintf("Foyer's credential at Microsoft ends within %d days", days)}
-	if days == 1 {
+	if !ends.After(now) {
+		a.Title = "Foyer's credential at Microsoft has ended"
+	} else if days == 1 {
 		a.Title = "Foyer's credential at Microsoft ends within 1 day"
 	}
 	a.Message = fmt.Sprintf("The credential with which Foyer reads tenants of Microsoft Entra ends on %s. From then on no tenant is read; nobody is disabled by that.", ends.UTC().Format("2006-01-02 15:04 UTC"))

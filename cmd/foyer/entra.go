@@ -17,7 +17,7 @@ type entraCmd struct {
 	App        entraAppCmd        `cmd:"" help:"Set up Foyer's application at Microsoft, once for the whole installation: its id, its credential, and what to register."`
 	Link       entraLinkCmd       `cmd:"" help:"Make a link with which an administrator of a tenant connects it to an organization."`
 	Links      entraLinksCmd      `cmd:"" help:"List the links."`
-	Unlink     entraUnlinkCmd     `cmd:"" help:"End a link that was not used."`
+	Unlink     entraUnlinkCmd     `cmd:"" help:"End a link, and send away whoever came by it."`
 	Status     entraStatusCmd     `cmd:"" help:"Show how the connections stand: the tenant, when it was read, what is wrong."`
 	Set        entraSetCmd        `cmd:"" help:"Say whom of a tenant the book lists, where, and how often the tenant is read."`
 	Confirm    entraConfirmCmd    `cmd:"" help:"Let the book follow a tenant that was connected, as the page of its link does."`
