@@ -193,7 +193,7 @@ var attacks = map[string]struct {
 		v.get(v.callback())
 		return late, address
 	}},
-	"link that was taken back meanwhile": {status: http.StatusNotFound, prepare: func(t *testing.T, m *foyertest.Microsoft, v *victim) (*person, string) {
+	"link that was taken back meanwhile": {status: http.StatusForbidden, prepare: func(t *testing.T, m *foyertest.Microsoft, v *victim) (*person, string) {
 		address := v.callback()
 		links, err := m.Store.EntraLinks(t.Context(), m.Operator, v.org.ID)
 		must(t, err)
