@@ -163,6 +163,9 @@ func (a *app) withConnection(c connectionArg, fn func(*opened, foyer.Org, foyer.
 			if len(all) == 1 {
 				return fn(o, org, all[0])
 			}
+			if len(all) == 0 {
+				return foyer.Errorf(foyer.NotFound, "%s is connected to no tenant; a link with which its administrator connects it: foyer entra link --org %s --domain DOMAIN", org.Name, org.Slug)
+			}
 			return foyer.Errorf(foyer.Invalid, "%s has %d connections to tenants; name the source: foyer entra status --org %s shows them", org.Name, len(all), org.Slug)
 		}
 		source, err := a.findSource(o, org, c.Source)

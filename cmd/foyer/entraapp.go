@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha1"
@@ -14,12 +15,14 @@ import (
 	"math/big"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
 	"foyer"
 	"foyer/connect"
+	"foyer/entra"
 	"foyer/store"
 )
 
@@ -90,6 +93,8 @@ func (c *entraAppCmd) Run(a *app) error {
 	return nil
 }
 
+var applicationID = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+
 func (c *entraAppCmd) changes() bool {
 	return c.ClientID != "" || c.SecretFile != "" || c.Certificate != "" || c.Use != 0 || c.Drop != 0 || c.Authority != nil || c.Graph != nil
 }
@@ -99,6 +104,9 @@ func (c *entraAppCmd) check() error {
 		if address != nil && (address.Scheme != "https" || address.Host == "") {
 			return fmt.Errorf("--%s %q is no https address", flag, address)
 		}
+	}
+	if id := strings.TrimSpace(c.ClientID); id != "" && !applicationID.MatchString(id) {
+		return fmt.Errorf("--client-id %q is no id of an application; Microsoft shows it as Application (client) ID: 11111111-2222-3333-4444-555555555555", id)
 	}
 	if (c.SecretFile == "") != (c.Expires == "") {
 		return errors.New("--secret-file and --expires go together: Microsoft says on which day the secret ends, and before that day an alert says so")
@@ -252,6 +260,9 @@ func (c *entraAppCmd) print(a *app, app store.EntraApp, now time.Time) {
 		return
 	}
 	a.printf("application %s", app.ClientID)
+	if app.Authority != "" || app.Graph != "" {
+		a.printf("  signs people in at %s, reads %s", cmp.Or(app.Authority, entra.DefaultAuthority), cmp.Or(app.Graph, entra.DefaultGraph))
+	}
 	for _, x := range app.Credentials {
 		state := "in use"
 		if !x.InUse {
