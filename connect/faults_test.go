@@ -3,6 +3,7 @@ package connect_test
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -353,5 +354,24 @@ func TestVisit_EndsWithItsLink(t *testing.T) {
 	}
 	if err := f.store.RevokeEntraLink(t.Context(), f.operator, f.org.ID, links[0].ID); foyer.KindOf(err) != foyer.NotFound {
 		t.Errorf("once more it is answered %v", err)
+	}
+}
+
+// TestBegin_Makes256BitsEach holds that nothing of a sign-in can be guessed, and none is like another.
+func TestBegin_Makes256BitsEach(t *testing.T) {
+	f := newFixture(t)
+	link, seen := f.link(foyer.EntraLink{For: "acme.com"}), map[string]bool{}
+	for range 5 {
+		address, err := f.Begin(t.Context(), link, browser)
+		f.must(err)
+		at, err := url.Parse(address)
+		f.must(err)
+		_, state, _ := strings.Cut(at.Query().Get("state"), ".")
+		for _, text := range []string{state, at.Query().Get("nonce"), at.Query().Get("code_challenge")} {
+			if len(text) != 43 || seen[text] {
+				t.Errorf("%q is no value of 256 bits of its own", text)
+			}
+			seen[text] = true
+		}
 	}
 }

@@ -264,7 +264,7 @@ func TestFault_ReplyWithoutEnd(t *testing.T) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/token"):
 			fmt.Fprint(w, `{"access_token":"a","token_type":"Bearer","expires_in":3600}`)
-		case r.URL.Path == "/v1.0/users/$count":
+		case r.URL.Path == "/v1.0/users/"+tenant:
 			<-r.Context().Done()
 		default:
 			chunk := []byte(strings.Repeat(" ", 1<<20))
@@ -294,7 +294,7 @@ func TestFault_ReplyWithoutEnd(t *testing.T) {
 	if app, err = entra.New(c); err != nil {
 		t.Fatal(err)
 	}
-	_, err = app.Tenant(tenant).Count(t.Context())
+	_, err = app.Tenant(tenant).User(t.Context(), tenant)
 	wantKind(t, err, entra.Unavailable)
 }
 

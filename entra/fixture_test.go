@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -169,4 +170,9 @@ func newCertificate(t *testing.T) (*x509.Certificate, *rsa.PrivateKey) {
 		t.Fatal(err)
 	}
 	return certificate, key
+}
+
+// newSignIn makes a sign-in as its callers do: each of its values is of its own.
+func newSignIn() entra.SignIn {
+	return entra.SignIn{State: strings.ToLower(rand.Text()), Nonce: rand.Text(), Verifier: rand.Text() + rand.Text(), RedirectURI: callback}
 }

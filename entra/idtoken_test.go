@@ -65,7 +65,7 @@ func (i *issuer) redeem(t *testing.T, wrong map[string]any) (*entra.Visitor, err
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := entra.NewSignIn(callback)
+	s := newSignIn()
 	now := time.Now().Unix()
 	i.claims = map[string]any{"iss": i.URL + "/" + tenant + "/v2.0", "aud": client, "tid": tenant, "oid": someone, "nonce": s.Nonce, "iat": now, "nbf": now, "exp": now + 3600}
 	maps.Copy(i.claims, wrong)

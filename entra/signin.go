@@ -2,8 +2,6 @@ package entra
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"net/url"
 	"strings"
 	"time"
@@ -21,17 +19,6 @@ type SignIn struct {
 	Nonce       string // comes back within the ID token; Redeem compares it
 	Verifier    string // of PKCE (RFC 7636): never leaves us before Redeem
 	RedirectURI string // where Microsoft leads back to; the app registration lists it
-}
-
-// NewSignIn makes one, each of its values of 256 random bits.
-func NewSignIn(redirectURI string) SignIn {
-	return SignIn{State: random(), Nonce: random(), Verifier: random(), RedirectURI: redirectURI}
-}
-
-func random() string {
-	var b [32]byte
-	rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // SignInURL returns where the browser goes to sign in with a work account of any tenant: the code flow with PKCE (v2-oauth2-auth-code-flow). The account

@@ -14,7 +14,7 @@ import (
 // walk signs somebody in and returns what the browser brings back, with the sign-in.
 func (w *world) walk(t *testing.T, who entratest.Walk) (url.Values, entra.SignIn) {
 	t.Helper()
-	s := entra.NewSignIn(callback)
+	s := newSignIn()
 	r, err := w.Walk(t.Context(), w.app.SignInURL(s), who)
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func (w *world) signIn(t *testing.T, who entratest.User) (*entra.Visitor, error)
 // TestSignInURL_AsksForAnAccountOfAnyTenant holds what a sign-in is begun with.
 func TestSignInURL_AsksForAnAccountOfAnyTenant(t *testing.T) {
 	w := newWorld(t)
-	s := entra.NewSignIn(callback)
+	s := newSignIn()
 	u, err := url.Parse(w.app.SignInURL(s))
 	if err != nil {
 		t.Fatal(err)
@@ -63,20 +63,6 @@ func TestSignInURL_AsksForAnAccountOfAnyTenant(t *testing.T) {
 	}
 	if strings.Contains(u.RawQuery, s.Verifier) || strings.Contains(u.RawQuery, secret) {
 		t.Error("the address holds what only the server may know")
-	}
-}
-
-// TestNewSignIn_Makes256BitsEach holds that nothing of a sign-in can be guessed, and none is like another.
-func TestNewSignIn_Makes256BitsEach(t *testing.T) {
-	seen := map[string]bool{}
-	for range 10 {
-		s := entra.NewSignIn(callback)
-		for _, text := range []string{s.State, s.Nonce, s.Verifier} {
-			if len(text) != 43 || seen[text] {
-				t.Errorf("%q is no value of 256 bits of its own", text)
-			}
-			seen[text] = true
-		}
 	}
 }
 
@@ -170,7 +156,7 @@ func TestRedeem_KeysThatCannotBeReadAreNoForgery(t *testing.T) {
 func TestRedeem_CodeOfAnotherSignIn(t *testing.T) {
 	w := newWorld(t)
 	code, s := w.code(t, w.ann)
-	other := entra.NewSignIn(callback)
+	other := newSignIn()
 	_, err := w.app.Redeem(t.Context(), code, other)
 	if e := wantKind(t, err, entra.Forged); e.Code != "AADSTS501481" {
 		t.Errorf("the code is %q", e.Code)

@@ -3,6 +3,7 @@ package entra
 import (
 	"context"
 	"crypto"
+	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
@@ -157,4 +158,11 @@ func (t *Tenant) may(ctx context.Context, enough []string, things string) (bool,
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// random returns 256 random bits as text.
+func random() string {
+	var b [32]byte
+	rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
 }

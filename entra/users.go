@@ -1,14 +1,12 @@
 package entra
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -201,14 +199,4 @@ func parseUser(body []byte) (Item, error) {
 	}
 	item.Manager = &manager.ID
 	return item, err
-}
-
-// Count returns how many people the tenant has, guests and disabled ones included. It may lag behind some minutes (aad-advanced-queries).
-func (t *Tenant) Count(ctx context.Context) (int, error) {
-	var n uint64
-	err := t.get(ctx, query{address: t.app.graph + "/v1.0/users/$count", eventual: true, parse: func(body []byte) (err error) {
-		n, err = strconv.ParseUint(string(bytes.TrimSpace(bytes.TrimPrefix(body, []byte("\ufeff")))), 10, 31) // the mark of UTF-8 may come before
-		return err
-	}})
-	return int(n), err
 }

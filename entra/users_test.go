@@ -257,27 +257,3 @@ func TestUser_IsOnePerson(t *testing.T) {
 	_, err = w.tenant().User(t.Context(), "me/../"+bo.ID)
 	wantKind(t, err, entra.Invalid)
 }
-
-// TestCount_IsAllThatAreThere holds that people can be counted before they are read.
-func TestCount_IsAllThatAreThere(t *testing.T) {
-	w := newWorld(t)
-	w.acme.Populate(41, 1)
-	if n, err := w.tenant().Count(t.Context()); err != nil || n != 42 {
-		t.Errorf("the count is %d, %v", n, err)
-	}
-	for _, body := range []string{"", "-1", "1.5", "99999999999", `{"value":3}`} {
-		stop := w.Fail(func(r *http.Request) *entratest.Failure {
-			if strings.HasSuffix(r.URL.Path, "$count") {
-				return &entratest.Failure{Status: 200, Body: body + " "}
-			}
-			return nil
-		})
-		_, err := w.tenant().Count(t.Context())
-		wantKind(t, err, entra.Unavailable)
-		stop()
-	}
-	w.FailAt("$count", 1, entratest.Failure{Status: 200, Body: "\ufeff7\r\n"})
-	if n, err := w.tenant().Count(t.Context()); err != nil || n != 7 {
-		t.Errorf("the count with a mark before it is %d, %v", n, err)
-	}
-}
