@@ -21,6 +21,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
@@ -86,7 +87,7 @@ func (c *Connector) client(ctx context.Context) (*entra.App, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.app != nil && sameApp(kept, c.made) && presented(kept, c.Store.Now()) == c.presented {
+	if c.app != nil && reflect.DeepEqual(kept, c.made) && presented(kept, c.Store.Now()) == c.presented {
 		return c.app, nil
 	}
 	credential, err := Credential(kept, c.Store.Now())
@@ -105,10 +106,6 @@ func (c *Connector) client(ctx context.Context) (*entra.App, error) {
 func (c *Connector) authority(ctx context.Context) (string, error) {
 	kept, err := c.Store.EntraApp(ctx, c.operator)
 	return cmp.Or(kept.Authority, entra.DefaultAuthority), err
-}
-
-func sameApp(a, b store.EntraApp) bool {
-	return fmt.Sprint(a) == fmt.Sprint(b)
 }
 
 // presented returns the place of the credential that is presented: of those in use the newest that has not ended; -1 where there is none.

@@ -95,8 +95,9 @@ func (e *erasure) collectPerson(source foyer.SourceID, row *personRow) error {
 		}
 	}
 	var values [foyer.NumFields]string
-	for f, attribute := range map[foyer.Field]string{foyer.FirstName: "givenName", foyer.LastName: "surname", foyer.DisplayName: "displayName", foyer.Mobile: "mobilePhone", foyer.DeskPhone: "businessPhones"} {
-		values[f] = p.Text(attribute)
+	usual := foyer.EntraSettings{}
+	for _, f := range []foyer.Field{foyer.FirstName, foyer.LastName, foyer.DisplayName, foyer.Mobile, foyer.DeskPhone} {
+		values[f] = p.Text(usual.Attribute(f))
 	}
 	e.name(&values)
 	return e.addID(foyer.ExternalID{Source: source, ID: p.ID})
