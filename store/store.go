@@ -208,14 +208,15 @@ func (s *Store) start(ctx context.Context, pool *sql.DB, options *sql.TxOptions)
 		begun, stop := context.WithCancel(ctx) // the transaction lives as long as this one
 		late := time.AfterFunc(time.Until(deadlineOf(wait)), stop)
 		tx, err := conn.BeginTx(begun, options)
-		if late.Stop() && err == nil {
+		inTime := late.Stop()
+		if inTime && err == nil {
 			return conn, tx, func() { tx.Rollback(); conn.Close(); stop() }, nil
 		}
 		stop()
 		gone := s.dialect.gone(conn)
 		conn.Close()
 		switch {
-		case wait.Err() != nil || err == nil:
+		case !inTime || wait.Err() != nil:
 			return nil, nil, nil, cmp.Or(ctx.Err(), context.DeadlineExceeded)
 		case !gone || try > maxDead:
 			return nil, nil, nil, err
