@@ -243,19 +243,21 @@ func (a *modelAct) scrub(of map[string]bool) {
 	}
 }
 
-// called returns the full names that some had, in lower case.
+// called returns the full names that some had, in lower case, in both orders of first and last name. One word is no full name.
 func (m *model) called(group map[int]bool) map[string]bool {
 	names := map[string]bool{}
 	for _, b := range m.books() {
 		for who := range group {
 			if who <= len(b.people) && b.who(who).there {
 				v := b.who(who).values
-				names[strings.ToLower(v[foyer.DisplayName])] = true
-				names[strings.ToLower(v[foyer.FirstName]+" "+v[foyer.LastName])] = v[foyer.FirstName] != "" && v[foyer.LastName] != ""
+				first, last, display := strings.ToLower(v[foyer.FirstName]), strings.ToLower(v[foyer.LastName]), strings.ToLower(v[foyer.DisplayName])
+				names[display] = strings.ContainsAny(display, " ,")
+				if first != "" && last != "" {
+					names[first+" "+last], names[last+", "+first] = true, true
+				}
 			}
 		}
 	}
-	delete(names, "")
 	return names
 }
 
