@@ -45,6 +45,16 @@ func (m *model) change(b *modelBook, who int, e modelEdit) bool {
 			p.values[f] = value
 		}
 	}
+	switch {
+	case e.enabled == nil:
+	case *e.enabled:
+		if !p.enabled && p.handMade() { // where they were last, and where a person put them
+			p.hand |= p.sites
+		}
+		p.enabled, p.reason = true, foyer.NotDisabled
+	default:
+		p.enabled, p.reason = false, foyer.ByHand
+	}
 	p.hand = (p.hand | siteOf(e.add)) &^ siteOf(e.remove)
 	assign(&p.permanent, e.permanent)
 	assign(&p.pinned, e.pinned)
@@ -54,16 +64,6 @@ func (m *model) change(b *modelBook, who int, e modelEdit) bool {
 	}
 	for _, f := range e.release {
 		p.keeps[f] = modelKeep{}
-	}
-	switch {
-	case e.enabled == nil:
-	case *e.enabled:
-		if !p.enabled && p.handMade() && p.hand == 0 {
-			p.hand = p.sites
-		}
-		p.enabled, p.reason = true, foyer.NotDisabled
-	default:
-		p.enabled, p.reason = false, foyer.ByHand
 	}
 	p.place()
 	return true

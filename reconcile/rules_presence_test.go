@@ -44,6 +44,19 @@ func TestR10_PermanentOutlastsItsSource(t *testing.T) {
 	f.sites("ann@x.ca", f.toronto) // with no site they could be asked for everywhere
 }
 
+func TestR12_WhoIsEnabledByHandIsWhereTheyWereLast(t *testing.T) {
+	f := newFixture(t)
+	f.upload(f.hr, "EMAIL,SITE\nann@x.ca,Toronto\nbob@x.ca,\n")
+	f.edit("ann@x.ca", reconcile.Edit{AddSites: []foyer.SiteID{f.montreal}})
+	f.upload(f.hr, "EMAIL\nbob@x.ca\n")
+	f.status("ann@x.ca", "disabled (absent)")
+	f.edit("ann@x.ca", reconcile.Edit{Enabled: new(true)})
+	f.sites("ann@x.ca", f.toronto, f.montreal)
+	f.upload(f.hr, "EMAIL\nbob@x.ca\n") // R11
+	f.edit("ann@x.ca", reconcile.Edit{Enabled: new(true), RemoveSites: []foyer.SiteID{f.toronto}})
+	f.sites("ann@x.ca", f.montreal)
+}
+
 func TestR11_SnapshotDisablesHandMadeEntriesItDoesNotList(t *testing.T) {
 	f := newFixture(t)
 	f.add(set(foyer.Email, "ann@x.ca"))
