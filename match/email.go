@@ -58,8 +58,8 @@ var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.Transitional(f
 //
 // The error says what is wrong with the address, which it quotes, shortened.
 func Email(s string) (Key, error) {
-	if isPlain(s) {
-		return Key(s), nil
+	if key, ok := plain(s); ok {
+		return Key(key), nil
 	}
 	key, err := readEmail(strings.TrimSpace(s))
 	if err != nil {
@@ -68,21 +68,28 @@ func Email(s string) (Key, error) {
 	return Key(key), nil
 }
 
-// isPlain tells whether s is its own key, as nearly all are: lower-case ASCII, and no domain in Punycode.
-func isPlain(s string) bool {
-	at := -1
+// plain returns the key of an address in ASCII without a domain in Punycode, as nearly all are; false for any other.
+func plain(s string) (key string, ok bool) {
+	if len(s) > maxAddress {
+		return "", false
+	}
+	at, upper := -1, false
 	for i := 0; i < len(s); i++ {
 		c := s[i]
 		switch {
 		case c >= utf8.RuneSelf:
-			return false
+			return "", false
 		case c == '@' && at < 0:
 			at = i
-		case classes[c]&isUpper != 0 || classes[c]&inLocal == 0:
-			return false
+		case classes[c]&inLocal == 0:
+			return "", false
 		}
+		upper = upper || classes[c]&isUpper != 0
 	}
-	return at > 0 && at <= maxLocal && len(s) <= maxAddress && !isEncoded(s[at+1:]) && checkDomain(s[at+1:]) == nil
+	if upper {
+		s = lowerASCII(s)
+	}
+	return s, at > 0 && at <= maxLocal && !isEncoded(s[at+1:]) && checkDomain(s[at+1:]) == nil
 }
 
 // readEmail is Email off the fast path. Its errors continue the sentence "the address …".
@@ -247,12 +254,14 @@ func isASCII(s string) bool {
 
 // lowerASCII lowers A to Z and nothing else.
 func lowerASCII(s string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + ('a' - 'A')
+	var room [maxAddress]byte
+	lower := append(room[:0], s...)
+	for i, c := range lower {
+		if 'A' <= c && c <= 'Z' {
+			lower[i] = c + 'a' - 'A'
 		}
-		return r
-	}, s)
+	}
+	return string(lower)
 }
 
 // shortened returns the first 60 characters of s, with an ellipsis where there are more.

@@ -6,6 +6,8 @@ import (
 	"unicode"
 
 	"foyer/match"
+
+	"pgregory.net/rapid"
 )
 
 func TestR1_Email(t *testing.T) {
@@ -133,6 +135,21 @@ func TestR1_PlainAddressCostsNothing(t *testing.T) {
 	if allocs != 0 {
 		t.Errorf("%v allocations for a plain address, want 0", allocs)
 	}
+}
+
+// TestR1_TheShortWayIsTheLongOne holds that an address has one key whether or not it is of the kind that is read at once: one with a space before it is not.
+func TestR1_TheShortWayIsTheLongOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		given := rapid.OneOf(
+			rapid.StringMatching(`[a-zA-Z0-9.@_'é-]{0,12}@?[a-zA-Z0-9.@_é-]{0,12}`),
+			rapid.StringMatching(`[A-Za-z]{1,66}@([A-Za-z]{1,64}\.){0,4}(XN--|xn--)?[a-zA-Z]{1,3}`),
+		).Draw(t, "given")
+		key, err := match.Email(given)
+		long, longErr := match.Email(" " + given)
+		if key != long || (err == nil) != (longErr == nil) {
+			t.Fatalf("Email(%q) = %q, %v; with a space before it %q, %v", given, key, err, long, longErr)
+		}
+	})
 }
 
 func FuzzEmail(f *testing.F) {
