@@ -219,9 +219,6 @@ func (d *draft) same(f foyer.Field, value string) bool {
 }
 
 func (d *draft) set(f foyer.Field, value string, origin foyer.Origin) {
-	if d.fields == nil && d.before == nil { // nearly all of them are set
-		d.fields = make([]foyer.FieldChange, 0, foyer.NumFields)
-	}
 	d.fields = append(d.fields, foyer.FieldChange{Field: f, Before: d.after.Values[f], After: value, From: d.after.Origins[f], Owner: origin.Owner})
 	d.named = d.named || value != d.after.Values[f] && (f == foyer.FirstName || f == foyer.LastName || f == foyer.DisplayName)
 	d.after.Values[f], d.after.Origins[f] = value, origin

@@ -138,7 +138,9 @@ func keepFirst(changes []*foyer.Change, c *foyer.Change, most int) []*foyer.Chan
 	if len(changes) >= most {
 		return changes
 	}
-	return append(changes, c)
+	kept := *c
+	kept.Fields = slices.Clone(c.Fields)
+	return append(changes, &kept)
 }
 
 func (t *toll) noteVanished(before *foyer.Entry, c *foyer.Change, absent bool) {

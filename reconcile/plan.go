@@ -301,13 +301,14 @@ func (p *plan) writes(run *foyer.Run) iter.Seq2[*store.Write, error] {
 			}
 		}
 		id := p.b.NextEntry
+		var n newcomer
 		for _, person := range p.adds {
 			l, err := p.listingOf(person, &found)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			w, wrong := p.policy.add(id, l, run.ID)
+			w, wrong := p.policy.add(&n, id, l, run.ID)
 			id++
 			if v := p.toll.renamedFrom(w.Entry); v != nil {
 				wrong = append(wrong, p.proposeJoin(v, w.Entry, person))

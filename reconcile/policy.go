@@ -53,9 +53,18 @@ type claimOn struct {
 	claim  *foyer.Claim
 }
 
-// add returns the new entry that a listing makes (R10).
-func (p *policy) add(id foyer.EntryID, l *listing, run foyer.RunID) (*store.Write, []foyer.Problem) {
-	d := &draft{policy: p, run: run, line: l.line, after: &foyer.Entry{ID: id, Enabled: true}, problems: l.found}
+// newcomer is memory for one new entry after another: half of what a first load takes otherwise.
+type newcomer struct {
+	draft  draft
+	entry  foyer.Entry
+	fields [foyer.NumFields]foyer.FieldChange
+}
+
+// add returns the new entry that a listing makes (R10). It is in the memory of n.
+func (p *policy) add(n *newcomer, id foyer.EntryID, l *listing, run foyer.RunID) (*store.Write, []foyer.Problem) {
+	n.entry = foyer.Entry{ID: id, Enabled: true}
+	n.draft = draft{policy: p, run: run, line: l.line, after: &n.entry, problems: l.found, fields: n.fields[:0]}
+	d := &n.draft
 	d.merge(l)
 	if l.meant.Entry != 0 {
 		d.emails = append(d.emails, foyer.EmailChange{Key: l.key, Before: l.meant, After: foyer.Address{Entry: id}})

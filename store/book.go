@@ -32,7 +32,7 @@ type Book struct {
 // Delta is what an act writes to a book, all of it or nothing.
 type Delta struct {
 	Run     *foyer.Run               // the act; it gets its ID before Writes is called, and is stored after
-	Writes  iter.Seq2[*Write, error] // by ascending ID, the new entries last; nil: the book stays as it is. Called once.
+	Writes  iter.Seq2[*Write, error] // by ascending ID, the new entries last; nil: the book stays as it is. Called once. An entry and the fields of its change are good until the next is asked for
 	Verdict func() (*Delta, error)   // nil, or asked once Writes is through: what it returns, if not nil, is written in place of all this
 	Kept    *Kept                    // of a run that is held
 	Decided *foyer.RunID             // the held run that this one approves
