@@ -16,11 +16,13 @@ type arena struct {
 	dir    string // of the file; empty: the system's folder for temporary files
 	budget int    // bytes of rows kept in memory; 0: arenaMemory
 
-	open   []byte   // rows added last
-	sealed []string // in memory
-	inside int      // bytes in sealed
-	file   *os.File // nil: all is in memory
-	size   int64    // of the file
+	open   []byte     // rows added last
+	spare  []byte     // memory of those before them; not to be touched while they are written
+	sealed []string   // in memory
+	inside int        // bytes in sealed
+	file   *os.File   // nil: all is in memory
+	size   int64      // of the file, once it is written
+	writes chan error // of the part that is written now; nil: there is none
 
 	window string // a part of the file
 	start  int64  // where it begins
@@ -77,13 +79,30 @@ func (a *arena) seal() error {
 		a.open = a.open[:0]
 		return nil
 	}
-	if err := a.openFile(); err != nil {
+	err := a.written()
+	if err == nil {
+		err = a.openFile()
+	}
+	if err != nil {
 		return spillError(err)
 	}
-	n, err := a.file.Write(a.open)
-	a.size += int64(n)
-	a.open = a.open[:0]
-	return spillError(err)
+	file, part, done := a.file, a.open, make(chan error, 1)
+	go func() { // the system takes as long to write rows as it takes to read them
+		_, err := file.Write(part)
+		done <- err
+	}()
+	a.size += int64(len(part))
+	a.open, a.spare, a.writes = a.spare[:0], part, done
+	return nil
+}
+
+// written waits until the file has all that was sealed.
+func (a *arena) written() (err error) {
+	if a.writes != nil {
+		err = <-a.writes
+		a.writes = nil
+	}
+	return err
 }
 
 func (a *arena) openFile() error {
@@ -112,6 +131,9 @@ func (a *arena) get(ref rowRef) (foyer.Packed, error) {
 	if ref&inFile == 0 {
 		row, _ := cut(a.sealed[ref>>32][uint32(ref):])
 		return row, nil
+	}
+	if err := a.written(); err != nil {
+		return "", spillError(err)
 	}
 	at := int64(ref &^ inFile)
 	if row, ok := a.inWindow(at); ok {
@@ -189,6 +211,7 @@ func (a *arena) Close() error {
 	if a.file == nil {
 		return nil
 	}
+	a.written() // nothing of it is needed any more
 	err := a.file.Close()
 	a.file = nil
 	return err

@@ -120,6 +120,9 @@ func TestArena_SaysWhatFailed(t *testing.T) {
 	a := &arena{dir: t.TempDir(), budget: 1}
 	_, refs := fill(t, a, 50_000)
 	last := refs[len(refs)-1]
+	if err := a.written(); err != nil {
+		t.Fatal(err)
+	}
 	if err := a.file.Truncate(int64(last&^inFile) + 1); err != nil {
 		t.Fatal(err)
 	}
@@ -130,6 +133,9 @@ func TestArena_SaysWhatFailed(t *testing.T) {
 	_, err := a.add([]byte(strings.Repeat("x", 2*arenaPiece)))
 	if err == nil {
 		err = a.seal()
+	}
+	if err == nil {
+		_, err = a.get(inFile) // it was written meanwhile
 	}
 	if foyer.KindOf(err) != foyer.Busy {
 		t.Errorf("a row that cannot be written: %v", err)

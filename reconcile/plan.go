@@ -69,7 +69,7 @@ func newPlan(b *store.Book, d Delivery, source *foyer.Source, rows *arena) (*pla
 	if source.Site == 0 {
 		p.reading.offices = policy.sites
 	}
-	if p.warnings, err = p.input.Rows(p.reading.read); err != nil {
+	if p.warnings, err = p.reading.all(p.input); err != nil {
 		return nil, err
 	}
 	if err := p.resolve(); err != nil {

@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -24,6 +25,7 @@ type reading struct {
 	problems problems
 	hashed   []byte // the hash's key and the settings' version, and room for a row behind them
 	prefix   int
+	ahead    *ahead // nil: nothing is read
 	noSkip   bool
 	offices  *siteNames // nil: offices say nothing
 	office   string     // the first that is no site
@@ -52,6 +54,16 @@ func newReading(claims *store.Claims, key []byte, settings int64, noSkip bool) *
 	return r
 }
 
+// all reads a delivery. One goroutine reads its rows, another holds them against the claims: the one takes about as long as the other.
+func (r *reading) all(input Input) (warnings []foyer.Problem, err error) {
+	r.ahead = newAhead(r.compare)
+	defer func() {
+		err = cmp.Or(err, r.ahead.end())
+		r.ahead = nil
+	}()
+	return input.Rows(r.read)
+}
+
 // read takes one row.
 func (r *reading) read(row *foyer.Row) error {
 	r.counts.Rows++
@@ -69,21 +81,26 @@ func (r *reading) read(row *foyer.Row) error {
 	}
 	r.checkOffice(row)
 	r.hasIDs = r.hasIDs || row.ExternalID != ""
-	r.hashed = row.AppendPacked(r.hashed[:r.prefix])
-	hash := r.sum()
-	if len(row.Problems) > 0 || r.noSkip {
-		hash = foyer.Hash{}
-	}
-	if r.seen(hash, row.Line) {
-		return nil
-	}
-	return r.keep(row.Line, hash == foyer.Hash{})
+	r.ahead.put(&row.Record, r.hashed[:r.prefix], aheadRow{line: int32(row.Line), noHash: len(row.Problems) > 0 || r.noSkip})
+	return nil
 }
 
-// keep makes the row that was hashed last a pending one.
-func (r *reading) keep(line int, noHash bool) error {
-	ref, err := r.rows.add(r.hashed[r.prefix:])
-	r.pending = append(r.pending, pendingRow{ref, int32(line), noHash})
+// compare holds a row, which stands behind the prefix of its hash, against the claims.
+func (r *reading) compare(hashed []byte, row aheadRow) error {
+	hash := foyer.Hash{}
+	if !row.noHash {
+		hash = sumOf(hashed)
+	}
+	if r.seen(hash, row.line) {
+		return nil
+	}
+	return r.keep(hashed[r.prefix:], row)
+}
+
+// keep makes a packed row a pending one.
+func (r *reading) keep(packed []byte, row aheadRow) error {
+	ref, err := r.rows.add(packed)
+	r.pending = append(r.pending, pendingRow{ref, row.line, row.noHash})
 	return err
 }
 
@@ -97,7 +114,7 @@ func (r *reading) row(i int32) (foyer.Record, foyer.Hash, error) {
 		return packed.Unpack(), foyer.Hash{}, nil
 	}
 	r.hashed = append(r.hashed[:r.prefix], packed...)
-	return packed.Unpack(), r.sum(), nil
+	return packed.Unpack(), sumOf(r.hashed), nil
 }
 
 // key returns the key of the email of a pending row, which was found to be one.
@@ -129,13 +146,13 @@ func (r *reading) checkEmail(row *foyer.Row) {
 	}
 }
 
-func (r *reading) sum() foyer.Hash {
-	sum := sha256.Sum256(r.hashed)
+func sumOf(hashed []byte) foyer.Hash {
+	sum := sha256.Sum256(hashed)
 	return foyer.Hash(sum[:len(foyer.Hash{})])
 }
 
 // seen marks the claim that was last applied from such a row, where there is one that was not seen yet.
-func (r *reading) seen(hash foyer.Hash, line int) bool {
+func (r *reading) seen(hash foyer.Hash, line int32) bool {
 	if hash == (foyer.Hash{}) {
 		return false
 	}
@@ -152,7 +169,7 @@ func (r *reading) seen(hash foyer.Hash, line int) bool {
 	if r.lines[at] != 0 {
 		return false // the same row twice: it is looked at, and found to be so
 	}
-	r.lines[at] = int32(line)
+	r.lines[at] = line
 	r.next = at + 1
 	return true
 }

@@ -284,8 +284,7 @@ func (p *plan) readAgain(lines []int32) error {
 		if _, wanted := slices.BinarySearch(lines, int32(row.Line)); !wanted {
 			return nil
 		}
-		r.hashed = row.AppendPacked(r.hashed[:r.prefix])
-		return r.keep(row.Line, false)
+		return r.keep(row.AppendPacked(nil), aheadRow{line: int32(row.Line)})
 	})
 	slices.SortFunc(r.pending, func(a, b pendingRow) int { return cmp.Compare(a.line, b.line) })
 	return err
