@@ -353,7 +353,8 @@ type changeEncoder struct {
 	first   foyer.EntryID
 	count   int
 	lines   []byte
-	chunks  []any // complete, and not handed over yet
+	chunks  params // complete, and not handed over yet, for SQLite
+	load    *load  // the same for PostgreSQL; nil: there are none
 }
 
 func (w *changeEncoder) put(c *foyer.Change, out *batch) {
@@ -370,22 +371,38 @@ func (w *changeEncoder) flush(out *batch) {
 	if w.count == 0 {
 		return
 	}
-	w.chunks = append(w.chunks, string(w.org), int64(w.run), int64(w.first), string(w.lines))
-	w.count, w.lines = 0, w.lines[:0]
-	if len(w.chunks) < 4*w.dialect.size(1, maxChunkChanges) {
-		return
+	if w.dialect == postgresDialect {
+		if w.load == nil {
+			w.load = newLoad()
+		}
+		w.load.begin(3)
+		w.write(w.load)
+		if w.load.rows == maxChunkChanges {
+			w.send(out)
+		}
+	} else {
+		w.chunks.text(string(w.org))
+		w.write(&w.chunks)
+		w.send(out)
 	}
-	w.send(out)
+	w.count, w.lines = 0, w.lines[:0]
+}
+
+func (w *changeEncoder) write(row rowWriter) {
+	row.number(int64(w.run))
+	row.number(int64(w.first))
+	row.built(w.lines)
 }
 
 // send hands over the chunks that wait.
 func (w *changeEncoder) send(out *batch) {
-	if len(w.chunks) == 0 {
-		return
+	if w.load != nil {
+		out.statements = append(out.statements, statement{query: loadChanges, load: w.load})
 	}
-	text, args := w.dialect.rows(nil, w.chunks, 4)
-	out.statements = append(out.statements, statement{query: `INSERT INTO change_chunk (org, run, first, changes) ` + text, args: args})
-	w.chunks = nil
+	if len(w.chunks) > 0 {
+		out.statements = append(out.statements, statement{query: `INSERT INTO change_chunk (org, run, first, changes) VALUES ` + values(1, 4), args: w.chunks})
+	}
+	w.load, w.chunks = nil, nil
 }
 
 // Changes calls yield for each entry that a run changed, by ascending id, until it returns an error.

@@ -2,7 +2,9 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"maps"
+	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
@@ -244,7 +246,11 @@ func TestNewAddresses_ComeBackInTheOrderOfTheIndex(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		drawn := rapid.MapOf(rapid.StringMatching(`(same-beginning\.)?[a-z0-9ü.]{0,12}@x\.ca`), rapid.Int64Range(1, 1<<40)).Draw(t, "addresses")
 		drawn[strings.Repeat("z", 5000)] = 7
-		n := &newAddresses{}
+		random := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
+		for range rapid.IntRange(0, 2000).Draw(t, "many") { // so many of them begin alike that they are sorted by their bytes
+			drawn[fmt.Sprintf("%s%d@x.ca", []string{"a", "ann.", "same-beginning.and-more."}[random.IntN(3)], random.IntN(3000))] = 9
+		}
+		n := &newAddresses{run: rapid.OneOf(rapid.IntRange(1, 5), rapid.Just(addressRun)).Draw(t, "run")}
 		for key, entry := range drawn {
 			n.add(key, foyer.EntryID(entry))
 		}

@@ -8,14 +8,14 @@ import (
 	"foyer"
 )
 
-// newColumns are what a new entry that a source brought always has; the other columns have their defaults in it.
-const newColumns = `org, id, email, first_name, last_name, display_name, title, division, mobile, desk_phone, manager, assistant,
+// newColumns are, after org, what a new entry that a source brought always has; the other columns have their defaults in it.
+const newColumns = `id, email, first_name, last_name, display_name, title, division, mobile, desk_phone, manager, assistant,
 	mobile_e164, desk_phone_e164, sites, claimed_by, last_run, origins`
 
-const allColumns = newColumns + `, hand_sites, enabled, reason, permanent, pinned, notes, keeps, keep_end, external_ids, notify`
+const allColumns = `org, ` + newColumns + `, hand_sites, enabled, reason, permanent, pinned, notes, keeps, keep_end, external_ids, notify`
 
 const (
-	countNewColumns = 18
+	countNewColumns = 17
 	countAllColumns = 28
 	entryBatch      = 25  // rows of one INSERT: more save no more time
 	addressBatch    = 100 // the same for addresses
@@ -28,7 +28,10 @@ const (
 )
 
 var (
-	insertEntries   = `INSERT INTO entry (` + newColumns + `) `
+	insertEntries   = `INSERT INTO entry (org, ` + newColumns + `) `
+	loadEntries     = `COPY entry_load (` + newColumns + `) FROM STDIN (FORMAT binary)`
+	loadAddresses   = `COPY address_load (email, entry, alias) FROM STDIN (FORMAT binary)`
+	loadChanges     = `COPY change_chunk_load (run, first, changes) FROM STDIN (FORMAT binary)`
 	insertAddresses = `INSERT INTO address (org, email, entry, alias) `
 	upsertEntries   = `INSERT INTO entry (` + allColumns + `) `
 	onEntryConflict = ` ON CONFLICT (org, id) DO UPDATE SET ` + setExcluded(allColumns)
@@ -49,19 +52,30 @@ func setExcluded(columns string) string {
 	return strings.Join(sets, ", ")
 }
 
-// entryArgs appends the values of newColumns, and of the rest where all is set.
-func entryArgs(args []any, org foyer.OrgID, e *foyer.Entry, all bool) []any {
-	args = append(args, string(org), int64(e.ID))
+// writeNew writes the values of newColumns. scratch is memory that it may use, which it returns.
+func writeNew(w rowWriter, e *foyer.Entry, scratch []byte) []byte {
+	w.number(int64(e.ID))
 	for _, v := range e.Values {
-		args = append(args, v)
+		w.text(v)
 	}
-	args = append(args, e.E164[0], e.E164[1], string(appendIDs(nil, e.Sites)), string(appendIDs(nil, e.ClaimedBy)),
-		int64(e.LastRun), string(appendOrigins(nil, &e.Origins)))
-	if all {
-		args = append(args, string(appendIDs(nil, e.HandSites)), flag(e.Enabled), string(e.Reason), flag(e.Permanent), flag(e.Pinned), e.Notes,
-			string(appendKeeps(nil, &e.Keeps)), millis(e.KeepEnd()), string(appendExternalIDs(nil, e.IDs)), int64(e.Notify))
-	}
-	return args
+	w.text(e.E164[0])
+	w.text(e.E164[1])
+	scratch = appendIDs(scratch[:0], e.Sites)
+	w.built(scratch)
+	scratch = appendIDs(scratch[:0], e.ClaimedBy)
+	w.built(scratch)
+	w.number(int64(e.LastRun))
+	scratch = appendOrigins(scratch[:0], &e.Origins)
+	w.built(scratch)
+	return scratch
+}
+
+// entryArgs appends the values of allColumns.
+func entryArgs(args params, org foyer.OrgID, e *foyer.Entry) params {
+	args.text(string(org))
+	writeNew(&args, e, nil)
+	return append(args, string(appendIDs(nil, e.HandSites)), flag(e.Enabled), string(e.Reason), flag(e.Permanent), flag(e.Pinned), e.Notes,
+		string(appendKeeps(nil, &e.Keeps)), millis(e.KeepEnd()), string(appendExternalIDs(nil, e.IDs)), int64(e.Notify))
 }
 
 // flag is how a truth is stored: 0 or 1.
@@ -169,9 +183,11 @@ type entryEncoder struct {
 	org     foyer.OrgID
 	dialect dialect
 	texts   rowTexts
-	news    []any // of newColumns
-	changed []any // of allColumns
-	removed []any // ids, ascending
+	news    params // of newColumns, for SQLite
+	load    *load  // the same for PostgreSQL; nil: there are none
+	changed params // of allColumns
+	removed []any  // ids, ascending
+	scratch []byte
 }
 
 // remove removes an entry.
@@ -183,25 +199,45 @@ func (w *entryEncoder) remove(id foyer.EntryID, out *batch) {
 
 func (w *entryEncoder) put(e *foyer.Entry, isNew bool, out *batch) {
 	if isNew && isPlain(e) {
-		full := w.dialect.size(entryBatch, entryMany) * countNewColumns
-		if w.news == nil {
-			w.news = make([]any, 0, full)
-		}
-		w.news = entryArgs(w.news, w.org, e, false)
-		if len(w.news) == full {
-			w.flush(out)
-		}
+		w.putNew(e, out)
 		return
 	}
-	w.changed = entryArgs(w.changed, w.org, e, true)
+	w.changed = entryArgs(w.changed, w.org, e)
 	if len(w.changed) == w.dialect.size(entryBatch, entryMany)*countAllColumns {
 		w.flush(out)
 	}
 }
 
+func (w *entryEncoder) putNew(e *foyer.Entry, out *batch) {
+	if w.dialect == postgresDialect {
+		if w.load == nil {
+			w.load = newLoad()
+		}
+		w.load.begin(countNewColumns)
+		w.scratch = writeNew(w.load, e, w.scratch)
+		if w.load.rows == loadRows {
+			w.flush(out)
+		}
+		return
+	}
+	const columns = 1 + countNewColumns
+	const full = entryBatch * columns
+	if w.news == nil {
+		w.news = make(params, 0, full)
+	}
+	w.news.text(string(w.org))
+	w.scratch = writeNew(&w.news, e, w.scratch)
+	if len(w.news) == full {
+		w.flush(out)
+	}
+}
+
 func (w *entryEncoder) flush(out *batch) {
+	if w.load != nil {
+		out.statements = append(out.statements, statement{query: loadEntries, load: w.load, rows: w.load.rows})
+	}
 	if len(w.news) > 0 {
-		text, args := w.dialect.rows(&w.texts, w.news, countNewColumns)
+		text, args := w.dialect.rows(&w.texts, w.news, 1+countNewColumns)
 		out.statements = append(out.statements, statement{query: insertEntries + text, args: args})
 	}
 	if len(w.changed) > 0 {
@@ -214,5 +250,5 @@ func (w *entryEncoder) flush(out *batch) {
 		args := append([]any{string(w.org), w.removed[0], w.removed[len(w.removed)-1]}, list...)
 		out.statements = append(out.statements, statement{query: `DELETE FROM entry WHERE org = ? AND id BETWEEN ? AND ? AND id IN (` + text + `)`, args: args})
 	}
-	w.news, w.changed, w.removed = nil, nil, nil
+	w.load, w.news, w.changed, w.removed = nil, nil, nil, nil
 }

@@ -90,7 +90,7 @@ func (e *erasure) scrubOthers() error {
 		}
 		encoder.flush(&out)
 		for _, s := range out.statements {
-			if err := e.t.exec(s.query, s.args...); err != nil {
+			if _, err := e.t.carryOut(s); err != nil {
 				return err
 			}
 		}

@@ -16,7 +16,7 @@ func TestPostgres_ReadsWhatItLooksUp(t *testing.T) {
 	const all, wanted = 20_000, 100
 	err := s.transact(t.Context(), "o", "test", func(tx *txn) error {
 		for _, statement := range []string{
-			`INSERT INTO entry (` + newColumns + `) SELECT 'o', n, 'p' || n, '', '', '', '', '', '', '', '', '', '', '', '', '', 1, '' FROM generate_series(1, %d) AS n`,
+			`INSERT INTO entry (org, ` + newColumns + `) SELECT 'o', n, 'p' || n, '', '', '', '', '', '', '', '', '', '', '', '', '', 1, '' FROM generate_series(1, %d) AS n`,
 			`INSERT INTO address (org, email, entry, alias) SELECT 'o', 'p' || n, n, 0 FROM generate_series(1, %d) AS n`,
 			`INSERT INTO external_id (org, source, external_id, entry) SELECT 'o', 1, 'p' || n, n FROM generate_series(1, %d) AS n`,
 			`INSERT INTO claim_chunk (org, source, first, claims) SELECT 'o', 1, n, '' FROM generate_series(1, %d) AS n`,

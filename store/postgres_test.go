@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -90,7 +91,7 @@ func TestPostgres_BothSchemasAreTheSame(t *testing.T) {
 	db, err := sql.Open("sqlite", filepath.Join(dir, "foyer.db"))
 	w.must(err)
 	defer db.Close()
-	const here = `SELECT table_name || ' ' || column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name <> 'goose_db_version' ORDER BY 1`
+	const here = `SELECT table_name || ' ' || column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name NOT IN ('goose_db_version', 'entry_load', 'address_load', 'change_chunk_load') ORDER BY 1`
 	const there = `SELECT m.name || ' ' || c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT IN ('goose_db_version', 'sqlite_sequence') ORDER BY 1`
 	postgres, sqlite := storetest.Texts(t, w.open(), here), storetest.Texts(t, db, there)
 	slices.Sort(postgres)
@@ -164,7 +165,7 @@ func TestPostgres_TheWall(t *testing.T) {
 	w := startWorld(t)
 	db := w.open()
 	ctx := t.Context()
-	for _, table := range storetest.Texts(t, db, `SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename NOT IN ('meta', 'goose_db_version')`) {
+	for _, table := range storetest.Texts(t, db, `SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname NOT IN ('meta', 'goose_db_version')`) {
 		column := map[bool]string{true: "id", false: "org"}[table == "org"]
 		for _, about := range []string{"", "nobody", string(w.other.ID), "*"} {
 			tx, err := db.BeginTx(ctx, nil)
@@ -188,6 +189,82 @@ func TestPostgres_TheWall(t *testing.T) {
 				t.Errorf("about %q a row of another can be inserted: %v", about, err)
 			}
 			tx.Rollback()
+		}
+	}
+}
+
+// TestPostgres_TheDoorsOfTheWall tries what can be done by the tables through which COPY comes in: insert rows of the transaction's organization, and nothing else.
+func TestPostgres_TheDoorsOfTheWall(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	w := startWorld(t)
+	db := w.open()
+	ctx := t.Context()
+	values := map[string]string{
+		"entry_load": `(id, email, first_name, last_name, display_name, title, division, mobile, desk_phone, manager, assistant, mobile_e164, desk_phone_e164, sites, claimed_by, last_run, origins)
+			VALUES (900, '', '', '', '', '', '', '', '', '', '', '', '', '', '', 1, '')`,
+		"address_load":      `(email, entry, alias) VALUES ('late@test.com', 900, 0)`,
+		"change_chunk_load": `(run, first, changes) VALUES (900, 900, '')`,
+	}
+	if doors := storetest.Texts(t, db, `SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'p'`); len(doors) != len(values) {
+		t.Errorf("there are the doors %q", doors)
+	}
+	own := string(w.Org.ID)
+	for door, row := range values {
+		try := func(about, statement string) (code string) {
+			tx, err := db.BeginTx(ctx, nil)
+			w.must(err)
+			defer tx.Rollback()
+			if about != "unsaid" {
+				_, err = tx.Exec(`SET LOCAL foyer.org = '` + about + `'`)
+				w.must(err)
+			}
+			_, err = tx.Exec(statement)
+			if answer, ok := errors.AsType[*pgconn.PgError](err); ok {
+				return answer.Code
+			}
+			w.must(err)
+			var came int // in this transaction
+			w.must(tx.QueryRow(`SELECT COUNT(*) FROM ` + strings.TrimSuffix(door, "_load") + ` WHERE xmin::text = pg_current_xact_id()::xid::text AND org = '` + about + `'`).Scan(&came))
+			if came != 1 {
+				t.Errorf("%s about %q: %d rows came", door, about, came)
+			}
+			return ""
+		}
+		insert := `INSERT INTO ` + door + ` ` + row
+		if code := try(own, insert); code != "" {
+			t.Errorf("%s: a row of its own is refused: %s", door, code)
+		}
+		for _, about := range []string{"unsaid", "", "*"} {
+			if code := try(about, insert); code != "23502" {
+				t.Errorf("%s about %q: a row of nobody: %q", door, about, code)
+			}
+		}
+		named := strings.NewReplacer("(", "(org, ", "VALUES (", "VALUES ('"+string(w.other.ID)+"', ").Replace(insert)
+		defaulted := strings.NewReplacer("(", "(org, ", "VALUES (", "VALUES (DEFAULT, ").Replace(insert)
+		for _, statement := range []string{`SELECT org FROM ` + door, `SELECT 1 FROM ` + door, `UPDATE ` + door + ` SET org = ''`, `DELETE FROM ` + door, `TRUNCATE ` + door, insert + ` RETURNING org`, named, defaulted} {
+			if code := try(own, statement); code != "42501" {
+				t.Errorf("%s can be done: %q", statement, code)
+			}
+		}
+	}
+}
+
+// TestPostgres_AnOpenDoorIsRefused holds that no server starts where more can be done by such a table.
+func TestPostgres_AnOpenDoorIsRefused(t *testing.T) {
+	if !onPostgres() {
+		return
+	}
+	for _, statement := range []string{`GRANT SELECT ON entry_load TO PUBLIC`, `GRANT SELECT (email) ON address_load TO CURRENT_USER`, `GRANT DELETE ON change_chunk_load TO CURRENT_USER`,
+		`GRANT INSERT ON entry_load TO CURRENT_USER`, `GRANT INSERT (org) ON address_load TO PUBLIC`, `ALTER TABLE entry_load ALTER org SET DEFAULT 'acme'`, `ALTER TABLE entry_load ALTER org DROP DEFAULT`} {
+		dir := t.TempDir()
+		foyertest.OpenStore(t, dir, nil)
+		address := storetest.Database(t, dir)
+		ask(t, address, statement)
+		_, err := store.Open(t.Context(), config(t, address))
+		if foyer.KindOf(err) != foyer.Forbidden || !strings.Contains(err.Error(), "_load") {
+			t.Errorf("%s: the error is %v", statement, err)
 		}
 	}
 }
@@ -250,7 +327,7 @@ func TestPostgres_AppRole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, statement := range []string{`UPDATE audit SET actor = 'eve'`, `DELETE FROM audit`, `TRUNCATE audit`, `ALTER TABLE entry DISABLE ROW LEVEL SECURITY`, `CREATE TABLE more (org TEXT)`, `DELETE FROM goose_db_version`} {
+	for _, statement := range []string{`UPDATE audit SET actor = 'eve'`, `SELECT 1 FROM entry_load`, `DELETE FROM audit`, `TRUNCATE audit`, `ALTER TABLE entry DISABLE ROW LEVEL SECURITY`, `CREATE TABLE more (org TEXT)`, `DELETE FROM goose_db_version`} {
 		if _, err := db.Exec(statement); err == nil {
 			t.Errorf("the role may %s", statement)
 		}
@@ -261,9 +338,49 @@ func TestPostgres_AppRole(t *testing.T) {
 	if _, err := store.Migrate(t.Context(), store.Config{Database: superuser}, "postgres"); foyer.KindOf(err) != foyer.Invalid {
 		t.Errorf("a superuser as the role: %v", err)
 	}
-	ask(t, superuser, `DELETE FROM goose_db_version WHERE version_id = 5`) // as if a newer program came
+	ask(t, superuser, `DELETE FROM goose_db_version WHERE version_id = 6`) // as if a newer program came
+	for _, table := range []string{"entry", "address", "change_chunk"} {
+		ask(t, superuser, `ALTER TABLE `+table+`_load DETACH PARTITION `+table, `DROP TABLE `+table+`_load`)
+	}
 	if _, err := store.Open(t.Context(), config(t, app)); foyer.KindOf(err) != foyer.Forbidden || !strings.Contains(err.Error(), "foyer migrate") {
 		t.Errorf("the error is %v", err)
+	}
+	if _, err := store.Migrate(t.Context(), store.Config{Database: superuser}, ""); err != nil {
+		t.Error(err)
+	}
+	later, err := store.Open(t.Context(), config(t, app)) // the role is not named again, and has the rights that it needs on what is new
+	if err != nil {
+		t.Fatal(err)
+	}
+	later.Close()
+}
+
+// TestPostgres_ADumpIsRestored goes the way that docs/scale.md says: what a superuser dumps and restores is all there, and behind the same wall.
+func TestPostgres_ADumpIsRestored(t *testing.T) {
+	if !onPostgres() || os.Getenv("FOYER_TEST_DATABASE") != "" {
+		return // there nobody gives us a superuser
+	}
+	w := startWorld(t)
+	from, to, file := storetest.Database(t, w.Dir), storetest.Empty(t), filepath.Join(t.TempDir(), "foyer.dump")
+	for _, command := range [][]string{{"pg_dump", "-Fc", "-f", file, storetest.As(t, from, "postgres")}, {"pg_restore", "-d", storetest.As(t, to, "postgres"), file}} {
+		if out, err := exec.Command(storetest.Program(t, command[0]), command[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%q: %v\n%s", command, err, out)
+		}
+	}
+	keys, err := vault.Open(vault.Config{Dir: w.Dir})
+	w.must(err)
+	s, err := store.Open(t.Context(), store.Config{Database: to, Vault: keys})
+	w.must(err)
+	defer s.Close()
+	entries := func(s *store.Store) (all []string) {
+		w.must(s.Entries(t.Context(), w.Operator, w.Org.ID, func(e *foyer.Entry) error {
+			all = append(all, fmt.Sprint(*e))
+			return nil
+		}))
+		return all
+	}
+	if restored := entries(s); len(restored) == 0 || !slices.Equal(restored, entries(w.Store)) {
+		t.Errorf("restored are\n%s", strings.Join(restored, "\n"))
 	}
 }
 
@@ -307,7 +424,8 @@ func TestMigrate_ManyAtOnce(t *testing.T) {
 func TestMigrate_AnOlderNodeWorksOnANewerSchema(t *testing.T) {
 	w := startWorld(t)
 	db := w.open()
-	for _, statement := range []string{`ALTER TABLE entry ADD COLUMN later TEXT NOT NULL DEFAULT ''`, `ALTER TABLE run ADD COLUMN later BIGINT NOT NULL DEFAULT 0`,
+	entry := map[bool]string{true: "entry_load", false: "entry"}[onPostgres()] // which entry is a part of
+	for _, statement := range []string{`ALTER TABLE ` + entry + ` ADD COLUMN later TEXT NOT NULL DEFAULT ''`, `ALTER TABLE run ADD COLUMN later BIGINT NOT NULL DEFAULT 0`,
 		`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, ` + map[bool]string{true: "true", false: "1"}[onPostgres()] + `)`} {
 		_, err := db.Exec(statement)
 		w.must(err)

@@ -133,6 +133,14 @@ func (s *Store) grant(ctx context.Context, role string) (made bool, err error) {
 		"REVOKE UPDATE, DELETE, TRUNCATE ON audit FROM " + name,
 		"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON goose_db_version FROM " + name,
 	}
+	for _, table := range loadTables {
+		var columns string
+		const q = `SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute WHERE attrelid = $1::text::regclass AND attnum > 0 AND NOT attisdropped AND attname <> 'org'`
+		if err := tx.QueryRowContext(ctx, q, table).Scan(&columns); err != nil {
+			return false, err
+		}
+		statements = append(statements, "REVOKE ALL ON "+table+" FROM "+name, "GRANT INSERT ("+columns+") ON "+table+" TO "+name)
+	}
 	if made {
 		statements = slices.Insert(statements, 0, "CREATE ROLE "+name+" LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE")
 	}
@@ -151,9 +159,9 @@ func (s *Store) grant(ctx context.Context, role string) (made bool, err error) {
 // referenceTables are not about one organization, or are looked up before it is known which: on a database that is spread over several machines each has all of them.
 var referenceTables = []string{"entra_tenant", "meta", "org"}
 
-// customerTables returns all other tables. The key of each begins with the organization.
+// customerTables returns all other tables that have rows. The key of each begins with the organization.
 func customerTables(ctx context.Context, db *sql.DB) (tables []string, err error) {
-	rows, err := db.QueryContext(ctx, `SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') ORDER BY relname`)
+	rows, err := db.QueryContext(ctx, `SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' ORDER BY relname`)
 	if err != nil {
 		return nil, err
 	}
@@ -218,7 +226,7 @@ func distribution(ctx context.Context, db *sql.DB) (statements []string, err err
 		statements = append(statements, fmt.Sprintf("SELECT create_reference_table('%[1]s')"+unless, table))
 	}
 	statements = append(statements, fmt.Sprintf("SELECT create_distributed_table('%[1]s', 'org')"+unless, "book"))
-	for _, table := range tables {
+	for _, table := range append(slices.Clone(loadTables), tables...) { // a table goes with the one whose partition it is
 		if table != "book" {
 			statements = append(statements, fmt.Sprintf("SELECT create_distributed_table('%[1]s', 'org', colocate_with => 'book')"+unless, table))
 		}

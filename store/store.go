@@ -184,7 +184,7 @@ func (s *Store) within(ctx context.Context, pool *sql.DB, about scope, options *
 		return s.busy(about.doing, err)
 	}
 	defer end()
-	t := &txn{ctx: ctx, tx: tx, now: s.clock(), dialect: s.dialect, written: &s.written, prepared: map[string]*sql.Stmt{}}
+	t := &txn{ctx: ctx, tx: tx, conn: conn, now: s.clock(), dialect: s.dialect, written: &s.written, prepared: map[string]*sql.Stmt{}}
 	err = s.dialect.begin(t, about)
 	if err == nil {
 		err = fn(t)

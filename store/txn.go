@@ -14,6 +14,7 @@ import (
 type txn struct {
 	ctx      context.Context // the transaction's: it ends with it
 	tx       *sql.Tx
+	conn     *sql.Conn // that of tx
 	now      time.Time // when it began, by the store's clock
 	dialect  dialect
 	written  *atomic.Int64
@@ -53,6 +54,14 @@ func (t *txn) count(query string, args ...any) (rows int64, err error) {
 	rows, err = result.RowsAffected()
 	t.written.Add(rows)
 	return rows, err
+}
+
+// carryOut runs a statement and returns how many rows it changed.
+func (t *txn) carryOut(s statement) (rows int64, err error) {
+	if s.load != nil {
+		return t.load(s.query, s.load)
+	}
+	return t.count(s.query, s.args...)
 }
 
 func (t *txn) query(query string, args []any) (*sql.Rows, error) {

@@ -37,7 +37,8 @@ type idItem struct {
 type statement struct {
 	query string
 	args  []any
-	rows  int // how many it is to write, unless an email belongs to another entry by now; 0: any number
+	load  *load // what a COPY is to be sent; nil for any other
+	rows  int   // how many it is to write, unless an email belongs to another entry by now; 0: any number
 }
 
 // writeBatch is how many writes are handed over at once.
@@ -48,8 +49,8 @@ func writeAll(t *txn, org foyer.OrgID, d *Delta, next foyer.EntryID) (_ foyer.En
 	if d.Writes == nil {
 		return next, false, nil
 	}
-	batches, stop := make(chan *batch, t.dialect.size(2, 8)), make(chan struct{}) // one statement to PostgreSQL is made of four
-	e := encoder{entryEncoder{org: org, dialect: t.dialect}, changeEncoder{org: org, run: d.Run.ID, dialect: t.dialect}, newAddresses{org: org, dialect: t.dialect, first: next == 1}}
+	batches, stop := make(chan *batch, t.dialect.size(2, 2*loadRows/writeBatch)), make(chan struct{})
+	e := encoder{entryEncoder{org: org, dialect: t.dialect}, changeEncoder{org: org, run: d.Run.ID, dialect: t.dialect}, newAddresses{org: org, dialect: t.dialect, first: next == 1, run: addressRun}}
 	go e.encode(d.Writes, batches, stop)
 	w := writers{t: t, org: org, claims: map[foyer.SourceID]*claimWriter{}}
 	for b := range batches {
@@ -165,7 +166,7 @@ func (w *writers) carryOut(b *batch) error {
 		}
 	}
 	for _, s := range b.statements {
-		rows, err := w.t.count(s.query, s.args...)
+		rows, err := w.t.carryOut(s)
 		if err != nil {
 			return err
 		}

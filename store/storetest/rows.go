@@ -29,7 +29,7 @@ func Rows(t testing.TB, dir string) map[string][]string {
 	if !OnPostgres() {
 		return SQLiteRows(t, dir)
 	}
-	return rowsOf(t, Open(t, dir), `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`, " AS t ORDER BY t")
+	return rowsOf(t, Open(t, dir), `SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r'`, " AS t ORDER BY t")
 }
 
 // SQLiteRows is Rows for the file in the folder, whichever database tests run on.
