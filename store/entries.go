@@ -29,9 +29,9 @@ const (
 
 var (
 	insertEntries   = `INSERT INTO entry (org, ` + newColumns + `) `
-	loadEntries     = `COPY entry_load (` + newColumns + `) FROM STDIN (FORMAT binary)`
-	loadAddresses   = `COPY address_load (email, entry, alias) FROM STDIN (FORMAT binary)`
-	loadChanges     = `COPY change_chunk_load (run, first, changes) FROM STDIN (FORMAT binary)`
+	loadEntries     = `entry (` + newColumns + `)`
+	loadAddresses   = `address (email, entry, alias)`
+	loadChanges     = `change_chunk (run, first, changes)`
 	insertAddresses = `INSERT INTO address (org, email, entry, alias) `
 	upsertEntries   = `INSERT INTO entry (` + allColumns + `) `
 	onEntryConflict = ` ON CONFLICT (org, id) DO UPDATE SET ` + setExcluded(allColumns)

@@ -55,7 +55,7 @@ func TestPostgres_ReadsWhatItLooksUp(t *testing.T) {
 			if err := ask(&Book{Org: foyer.Org{ID: "o"}, t: tx}, func() { found++ }); err != nil {
 				return err
 			}
-			const q = `SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = $1`
+			const q = `SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = $1 AND schemaname = current_schema()`
 			if err := tx.get(q, []any{what}, &read); err != nil {
 				return err
 			}

@@ -151,18 +151,6 @@ func unprotected(config *pgx.ConnConfig) string {
 	return ""
 }
 
-const (
-	// bareTables lists tables without row-level security, but for those that have no rows of organizations.
-	bareTables = `SELECT COALESCE(string_agg(c.relname::text, ', '), '') FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
-		AND c.relname NOT IN ('meta', 'goose_db_version') AND c.relname <> ALL ($1) AND NOT (c.relrowsecurity AND c.relforcerowsecurity)`
-
-	// openDoors lists those of loadTables by which more can be done than inserting rows of the transaction's organization: that is what the default of org says, which nobody may say otherwise.
-	openDoors = `SELECT COALESCE(string_agg(c.relname::text, ', '), '') FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relname = ANY ($1)
-		AND (c.relkind <> 'p' OR has_table_privilege(c.oid, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE') OR has_any_column_privilege(c.oid, 'SELECT, UPDATE') OR has_column_privilege(c.oid, 'org', 'INSERT')
-		OR NOT EXISTS (SELECT 1 FROM pg_attrdef d JOIN pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
-			WHERE d.adrelid = c.oid AND a.attname = 'org' AND pg_get_expr(d.adbin, d.adrelid) LIKE 'NULLIF(NULLIF(current\_setting(''foyer.org''%'))`
-)
-
 // proveWall proves that row-level security holds the role: it must see nothing unless it says of which organization.
 func (s *Store) proveWall(ctx context.Context) error {
 	conn, err := s.read.Conn(ctx)
@@ -179,17 +167,19 @@ func (s *Store) proveWall(ctx context.Context) error {
 		return foyer.Errorf(foyer.Forbidden, "the role %q may bypass row-level security, which keeps organizations apart; make one that may not, and connect as it: foyer migrate --app-role foyer_app", role)
 	}
 	var tables string
-	if err := conn.QueryRowContext(ctx, bareTables, loadTables).Scan(&tables); err != nil {
+	const bare = `SELECT COALESCE(string_agg(c.relname::text, ', '), '') FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p')
+		AND c.relname NOT IN ('meta', 'goose_db_version') AND NOT (c.relrowsecurity AND c.relforcerowsecurity)`
+	if err := conn.QueryRowContext(ctx, bare).Scan(&tables); err != nil {
 		return err
 	}
 	if tables != "" {
 		return foyer.Errorf(foyer.Forbidden, "row-level security is off for %s; put it back as the owner: ALTER TABLE … ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY", tables)
 	}
-	if err := conn.QueryRowContext(ctx, openDoors, loadTables).Scan(&tables); err != nil {
+	if err := proveDoors(ctx, conn, role); err != nil {
 		return err
 	}
-	if tables != "" {
-		return foyer.Errorf(foyer.Forbidden, "the role %q may do more with %s than insert rows of the transaction's organization; have the owner take it away: foyer migrate --app-role %[1]s", role, tables)
+	if err := conn.QueryRowContext(ctx, `SELECT `+loadSchema).Scan(&s.doors); err != nil {
+		return err
 	}
 	const foreign = `SELECT COALESCE(string_agg(tablename || '.' || policyname, ', '), '') FROM pg_policies WHERE schemaname = current_schema() AND policyname NOT IN ('listed', 'own', 'noted')`
 	if err := conn.QueryRowContext(ctx, foreign).Scan(&tables); err != nil {

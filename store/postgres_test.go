@@ -69,7 +69,9 @@ func TestPostgres_KeysBeginWithTheOrganization(t *testing.T) {
 	}
 	distributed := store.Distribution(t, w.Store)
 	for _, table := range storetest.Texts(t, db, `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`) {
-		named := slices.ContainsFunc(distributed, func(statement string) bool { return strings.Contains(statement, "_table('"+table+"'") })
+		named := slices.ContainsFunc(distributed, func(statement string) bool {
+			return strings.Contains(statement, "_table('"+table+"'") || strings.Contains(statement, "_load."+table+"'")
+		})
 		if named == (table == "goose_db_version") {
 			t.Errorf("%s: spread %v", table, named)
 		}
@@ -91,7 +93,7 @@ func TestPostgres_BothSchemasAreTheSame(t *testing.T) {
 	db, err := sql.Open("sqlite", filepath.Join(dir, "foyer.db"))
 	w.must(err)
 	defer db.Close()
-	const here = `SELECT table_name || ' ' || column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name NOT IN ('goose_db_version', 'entry_load', 'address_load', 'change_chunk_load') ORDER BY 1`
+	const here = `SELECT table_name || ' ' || column_name FROM information_schema.columns WHERE table_schema = current_schema() AND table_name <> 'goose_db_version' ORDER BY 1`
 	const there = `SELECT m.name || ' ' || c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table' AND m.name NOT IN ('goose_db_version', 'sqlite_sequence') ORDER BY 1`
 	postgres, sqlite := storetest.Texts(t, w.open(), here), storetest.Texts(t, db, there)
 	slices.Sort(postgres)
@@ -202,12 +204,12 @@ func TestPostgres_TheDoorsOfTheWall(t *testing.T) {
 	db := w.open()
 	ctx := t.Context()
 	values := map[string]string{
-		"entry_load": `(id, email, first_name, last_name, display_name, title, division, mobile, desk_phone, manager, assistant, mobile_e164, desk_phone_e164, sites, claimed_by, last_run, origins)
+		"public_load.entry": `(id, email, first_name, last_name, display_name, title, division, mobile, desk_phone, manager, assistant, mobile_e164, desk_phone_e164, sites, claimed_by, last_run, origins)
 			VALUES (900, '', '', '', '', '', '', '', '', '', '', '', '', '', '', 1, '')`,
-		"address_load":      `(email, entry, alias) VALUES ('late@test.com', 900, 0)`,
-		"change_chunk_load": `(run, first, changes) VALUES (900, 900, '')`,
+		"public_load.address":      `(email, entry, alias) VALUES ('late@test.com', 900, 0)`,
+		"public_load.change_chunk": `(run, first, changes) VALUES (900, 900, '')`,
 	}
-	if doors := storetest.Texts(t, db, `SELECT relname FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'p'`); len(doors) != len(values) {
+	if doors := storetest.Texts(t, db, `SELECT relname FROM pg_class WHERE relkind = 'p'`); len(doors) != len(values) {
 		t.Errorf("there are the doors %q", doors)
 	}
 	own := string(w.Org.ID)
@@ -226,7 +228,7 @@ func TestPostgres_TheDoorsOfTheWall(t *testing.T) {
 			}
 			w.must(err)
 			var came int // in this transaction
-			w.must(tx.QueryRow(`SELECT COUNT(*) FROM ` + strings.TrimSuffix(door, "_load") + ` WHERE xmin::text = pg_current_xact_id()::xid::text AND org = '` + about + `'`).Scan(&came))
+			w.must(tx.QueryRow(`SELECT COUNT(*) FROM ` + strings.TrimPrefix(door, "public_load.") + ` WHERE xmin::text = pg_current_xact_id()::xid::text AND org = '` + about + `'`).Scan(&came))
 			if came != 1 {
 				t.Errorf("%s about %q: %d rows came", door, about, came)
 			}
@@ -256,14 +258,25 @@ func TestPostgres_AnOpenDoorIsRefused(t *testing.T) {
 	if !onPostgres() {
 		return
 	}
-	for _, statement := range []string{`GRANT SELECT ON entry_load TO PUBLIC`, `GRANT SELECT (email) ON address_load TO CURRENT_USER`, `GRANT DELETE ON change_chunk_load TO CURRENT_USER`,
-		`GRANT INSERT ON entry_load TO CURRENT_USER`, `GRANT INSERT (org) ON address_load TO PUBLIC`, `ALTER TABLE entry_load ALTER org SET DEFAULT 'acme'`, `ALTER TABLE entry_load ALTER org DROP DEFAULT`} {
+	for statement, says := range map[string]string{
+		`GRANT SELECT ON public_load.entry TO PUBLIC`:                        "public_load.entry than insert rows, by SELECT to PUBLIC;",
+		`GRANT SELECT (email) ON public_load.address TO CURRENT_USER`:        "by SELECT (email) to foyer",
+		`GRANT DELETE ON public_load.change_chunk TO CURRENT_USER`:           "by DELETE to foyer",
+		`GRANT INSERT ON public_load.entry TO CURRENT_USER`:                  "by INSERT to foyer",
+		`GRANT INSERT (org) ON public_load.address TO PUBLIC`:                "by INSERT (org) to PUBLIC;",
+		`ALTER TABLE public_load.entry ALTER org SET DEFAULT 'acme'`:         "ALTER TABLE public_load.entry ALTER org SET DEFAULT",
+		`ALTER TABLE public_load.entry ALTER org DROP DEFAULT`:               "ALTER TABLE public_load.entry ALTER org SET DEFAULT",
+		`REVOKE INSERT (email) ON public_load.entry FROM CURRENT_USER`:       "may not insert rows by public_load.entry;",
+		`REVOKE USAGE ON SCHEMA public_load FROM CURRENT_USER`:               "permission denied for schema public_load); run as the owner: foyer migrate --app-role ROLE",
+		`ALTER TABLE public_load.address DETACH PARTITION address`:           "ALTER TABLE public_load.address ATTACH PARTITION address DEFAULT",
+		`DROP TABLE address CASCADE; CREATE VIEW address AS SELECT 1 AS one`: "public_load.address is not there, or not over address",
+	} {
 		dir := t.TempDir()
 		foyertest.OpenStore(t, dir, nil)
 		address := storetest.Database(t, dir)
 		ask(t, address, statement)
 		_, err := store.Open(t.Context(), config(t, address))
-		if foyer.KindOf(err) != foyer.Forbidden || !strings.Contains(err.Error(), "_load") {
+		if foyer.KindOf(err) != foyer.Forbidden || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: the error is %v", statement, err)
 		}
 	}
@@ -327,7 +340,7 @@ func TestPostgres_AppRole(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer db.Close()
-	for _, statement := range []string{`UPDATE audit SET actor = 'eve'`, `SELECT 1 FROM entry_load`, `DELETE FROM audit`, `TRUNCATE audit`, `ALTER TABLE entry DISABLE ROW LEVEL SECURITY`, `CREATE TABLE more (org TEXT)`, `DELETE FROM goose_db_version`} {
+	for _, statement := range []string{`UPDATE audit SET actor = 'eve'`, `SELECT 1 FROM public_load.entry`, `DELETE FROM audit`, `TRUNCATE audit`, `ALTER TABLE entry DISABLE ROW LEVEL SECURITY`, `CREATE TABLE more (org TEXT)`, `DELETE FROM goose_db_version`} {
 		if _, err := db.Exec(statement); err == nil {
 			t.Errorf("the role may %s", statement)
 		}
@@ -340,8 +353,9 @@ func TestPostgres_AppRole(t *testing.T) {
 	}
 	ask(t, superuser, `DELETE FROM goose_db_version WHERE version_id = 6`) // as if a newer program came
 	for _, table := range []string{"entry", "address", "change_chunk"} {
-		ask(t, superuser, `ALTER TABLE `+table+`_load DETACH PARTITION `+table, `DROP TABLE `+table+`_load`)
+		ask(t, superuser, `ALTER TABLE public_load.`+table+` DETACH PARTITION `+table)
 	}
+	ask(t, superuser, `DROP SCHEMA public_load CASCADE`)
 	if _, err := store.Open(t.Context(), config(t, app)); foyer.KindOf(err) != foyer.Forbidden || !strings.Contains(err.Error(), "foyer migrate") {
 		t.Errorf("the error is %v", err)
 	}
@@ -424,8 +438,11 @@ func TestMigrate_ManyAtOnce(t *testing.T) {
 func TestMigrate_AnOlderNodeWorksOnANewerSchema(t *testing.T) {
 	w := startWorld(t)
 	db := w.open()
-	entry := map[bool]string{true: "entry_load", false: "entry"}[onPostgres()] // which entry is a part of
-	for _, statement := range []string{`ALTER TABLE ` + entry + ` ADD COLUMN later TEXT NOT NULL DEFAULT ''`, `ALTER TABLE run ADD COLUMN later BIGINT NOT NULL DEFAULT 0`,
+	column := `ALTER TABLE entry ADD COLUMN later TEXT NOT NULL DEFAULT ''`
+	if onPostgres() {
+		column = `ALTER TABLE public_load.entry ADD COLUMN later TEXT NOT NULL DEFAULT ''; GRANT INSERT (later) ON public_load.entry TO CURRENT_USER`
+	}
+	for _, statement := range []string{column, `ALTER TABLE run ADD COLUMN later BIGINT NOT NULL DEFAULT 0`,
 		`INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, ` + map[bool]string{true: "true", false: "1"}[onPostgres()] + `)`} {
 		_, err := db.Exec(statement)
 		w.must(err)

@@ -120,8 +120,8 @@ func (s *Store) grant(ctx context.Context, role string) (made bool, err error) {
 	case owns:
 		return false, foyer.Errorf(foyer.Invalid, "the role %q owns the tables, and could change them; name another one for the servers", role)
 	}
-	var schema, database string
-	if err := tx.QueryRowContext(ctx, `SELECT current_schema(), current_database()`).Scan(&schema, &database); err != nil {
+	var schema, database, doors string
+	if err := tx.QueryRowContext(ctx, `SELECT current_schema(), current_database(), `+loadSchema).Scan(&schema, &database, &doors); err != nil {
 		return false, err
 	}
 	name, in := pgx.Identifier{role}.Sanitize(), pgx.Identifier{schema}.Sanitize()
@@ -132,6 +132,7 @@ func (s *Store) grant(ctx context.Context, role string) (made bool, err error) {
 		"ALTER DEFAULT PRIVILEGES IN SCHEMA " + in + " GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO " + name,
 		"REVOKE UPDATE, DELETE, TRUNCATE ON audit FROM " + name,
 		"REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON goose_db_version FROM " + name,
+		"GRANT USAGE ON SCHEMA " + doors + " TO " + name,
 	}
 	for _, table := range loadTables {
 		var columns string
@@ -139,7 +140,7 @@ func (s *Store) grant(ctx context.Context, role string) (made bool, err error) {
 		if err := tx.QueryRowContext(ctx, q, table).Scan(&columns); err != nil {
 			return false, err
 		}
-		statements = append(statements, "REVOKE ALL ON "+table+" FROM "+name, "GRANT INSERT ("+columns+") ON "+table+" TO "+name)
+		statements = append(statements, "REVOKE ALL ON "+doors+"."+table+" FROM "+name, "GRANT INSERT ("+columns+") ON "+doors+"."+table+" TO "+name)
 	}
 	if made {
 		statements = slices.Insert(statements, 0, "CREATE ROLE "+name+" LOGIN NOSUPERUSER NOBYPASSRLS NOCREATEDB NOCREATEROLE")
@@ -152,6 +153,9 @@ func (s *Store) grant(ctx context.Context, role string) (made bool, err error) {
 		if err != nil {
 			return false, fmt.Errorf("%s: %w", statement, err)
 		}
+	}
+	if err := proveDoors(ctx, tx, role); err != nil {
+		return false, err
 	}
 	return made, tx.Commit()
 }
@@ -215,8 +219,8 @@ func distribution(ctx context.Context, db *sql.DB) (statements []string, err err
 	if err != nil {
 		return nil, err
 	}
-	var database string
-	if err := db.QueryRowContext(ctx, `SELECT current_database()`).Scan(&database); err != nil {
+	var database, doors string
+	if err := db.QueryRowContext(ctx, `SELECT current_database(), `+loadSchema).Scan(&database, &doors); err != nil {
 		return nil, err
 	}
 	// Row-level security goes by a setting of the transaction, which the other machines must be told.
@@ -226,7 +230,10 @@ func distribution(ctx context.Context, db *sql.DB) (statements []string, err err
 		statements = append(statements, fmt.Sprintf("SELECT create_reference_table('%[1]s')"+unless, table))
 	}
 	statements = append(statements, fmt.Sprintf("SELECT create_distributed_table('%[1]s', 'org')"+unless, "book"))
-	for _, table := range append(slices.Clone(loadTables), tables...) { // a table goes with the one whose partition it is
+	for _, table := range tables {
+		if slices.Contains(loadTables, table) {
+			table = doors + "." + table // of which it is a partition, and with which it goes
+		}
 		if table != "book" {
 			statements = append(statements, fmt.Sprintf("SELECT create_distributed_table('%[1]s', 'org', colocate_with => 'book')"+unless, table))
 		}

@@ -49,6 +49,7 @@ type Store struct {
 
 	auditKey []byte
 	written  atomic.Int64
+	doors    string       // of PostgreSQL, the schema by which rows come in by COPY
 	dir      string       // the data folder
 	lock     *flock.Flock // a share of the data folder's; nil: the database is not in it
 	faults   faults
@@ -184,7 +185,7 @@ func (s *Store) within(ctx context.Context, pool *sql.DB, about scope, options *
 		return s.busy(about.doing, err)
 	}
 	defer end()
-	t := &txn{ctx: ctx, tx: tx, conn: conn, now: s.clock(), dialect: s.dialect, written: &s.written, prepared: map[string]*sql.Stmt{}}
+	t := &txn{ctx: ctx, tx: tx, conn: conn, now: s.clock(), dialect: s.dialect, doors: s.doors, written: &s.written, prepared: map[string]*sql.Stmt{}}
 	err = s.dialect.begin(t, about)
 	if err == nil {
 		err = fn(t)

@@ -17,6 +17,7 @@ type txn struct {
 	conn     *sql.Conn // that of tx
 	now      time.Time // when it began, by the store's clock
 	dialect  dialect
+	doors    string // the schema of PostgreSQL by which rows come in by COPY
 	written  *atomic.Int64
 	prepared map[string]*sql.Stmt
 }

@@ -37,7 +37,7 @@ type idItem struct {
 type statement struct {
 	query string
 	args  []any
-	load  *load // what a COPY is to be sent; nil for any other
+	load  *load // rows that go in by COPY: query says into what; nil for any other
 	rows  int   // how many it is to write, unless an email belongs to another entry by now; 0: any number
 }
 

@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -101,11 +102,21 @@ func run(args []string, out, errOut io.Writer) int {
 		return 2
 	}
 	a := &app{ctx: ctx, cli: &c, out: out, errOut: errOut, log: slog.New(slog.NewTextHandler(errOut, nil))}
+	defer context.AfterFunc(ctx, func() {
+		stop() // whoever interrupts it once more means it
+		time.Sleep(interruptPause)
+		if k.Command() != "serve" {
+			fmt.Fprintln(errOut, "foyer: interrupted; what is being written goes on to its end. Interrupt it once more, and it ends now, with nothing of it written")
+		}
+	})()
 	if err := k.Run(a); err != nil {
 		return a.fail(err)
 	}
 	return 0
 }
+
+// interruptPause is for how long a command that was interrupted may end before it says why it goes on.
+const interruptPause = 300 * time.Millisecond
 
 // fail tells the user of an error, unless all was said. What underlies it is shown too: it is the operator's own machine.
 func (a *app) fail(err error) int {
