@@ -3,6 +3,7 @@ package reconcile
 import (
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 
 	"foyer"
 )
@@ -14,7 +15,8 @@ type ahead struct {
 	full   chan *rowBatch
 	spare  chan *rowBatch
 	ended  chan struct{}
-	err    error // of work, once it ended
+	failed atomic.Bool // it goes on for nothing
+	err    error       // of work, once it ended
 }
 
 // rowBatch is rows on their way, each behind a prefix.
@@ -43,6 +45,7 @@ func newAhead(work func(packed []byte, row aheadRow) error) *ahead {
 		for batch := range a.full {
 			if a.err == nil {
 				a.err = a.take(batch)
+				a.failed.Store(a.err != nil)
 			}
 			batch.packed, batch.rows = batch.packed[:0], batch.rows[:0]
 			a.spare <- batch

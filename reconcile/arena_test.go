@@ -2,12 +2,15 @@ package reconcile
 
 import (
 	"bytes"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"foyer"
+	"foyer/store"
 )
 
 // fill adds rows of many sizes to an arena and returns them with where they are.
@@ -129,15 +132,60 @@ func TestArena_SaysWhatFailed(t *testing.T) {
 	if _, err := a.get(last); foyer.KindOf(err) != foyer.Busy {
 		t.Errorf("a row that is cut short: %v", err)
 	}
-	a.file.Close() // as a disk that is full: nothing can be written any more
-	_, err := a.add([]byte(strings.Repeat("x", 2*arenaPiece)))
-	if err == nil {
-		err = a.seal()
+	for after, ask := range map[string]func(*arena) error{
+		"get":  func(a *arena) error { _, err := a.get(inFile); return err },
+		"seal": func(a *arena) error { return a.seal() },
+	} {
+		a := onFullDisk(t)
+		_, err := a.add([]byte(strings.Repeat("x", 2*arenaPiece)))
+		if err == nil {
+			err = a.seal()
+		}
+		if err == nil { // it is written meanwhile
+			err = ask(a)
+		}
+		if foyer.KindOf(err) != foyer.Busy || !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("%s after a row that cannot be written: %v", after, err)
+		}
 	}
-	if err == nil {
-		_, err = a.get(inFile) // it was written meanwhile
+}
+
+// onFullDisk returns an arena of which nothing can be written.
+func onFullDisk(t *testing.T) *arena {
+	file, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if foyer.KindOf(err) != foyer.Busy {
-		t.Errorf("a row that cannot be written: %v", err)
+	t.Cleanup(func() { file.Close() })
+	return &arena{budget: 1, file: file}
+}
+
+// many is a delivery of new people.
+type many int
+
+func (m many) Rows(yield func(*foyer.Row) error) ([]foyer.Problem, error) {
+	for i := range int(m) {
+		row := foyer.Row{Line: i + 2}
+		row.Values[foyer.Email] = strings.Repeat("x", i%50) + "@test.com"
+		if err := yield(&row); err != nil {
+			return nil, err
+		}
+	}
+	return nil, foyer.Errorf(foyer.Invalid, "the file ends badly")
+}
+
+// TestReading_WhatFailsBesideItIsNotLost holds that a delivery fails where its rows cannot be kept or compared: who is missing would be disabled.
+func TestReading_WhatFailsBesideItIsNotLost(t *testing.T) {
+	r := newReading(&store.Claims{}, []byte("key"), 1, false)
+	r.rows = onFullDisk(t)
+	if _, err := r.all(many(200_000)); foyer.KindOf(err) != foyer.Busy || !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("on a full disk: %v", err)
+	}
+	if r.counts.Rows == 200_000 {
+		t.Error("it was read to its end for nothing")
+	}
+	r = newReading(&store.Claims{}, []byte("key"), 1, false) // without a place for rows
+	if _, err := r.all(many(10)); err == nil || !strings.Contains(err.Error(), "panic while comparing rows") {
+		t.Errorf("a panic: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package reconcile
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"slices"
@@ -58,7 +57,9 @@ func newReading(claims *store.Claims, key []byte, settings int64, noSkip bool) *
 func (r *reading) all(input Input) (warnings []foyer.Problem, err error) {
 	r.ahead = newAhead(r.compare)
 	defer func() {
-		err = cmp.Or(err, r.ahead.end())
+		if failed := r.ahead.end(); failed != nil {
+			err = failed
+		}
 		r.ahead = nil
 	}()
 	return input.Rows(r.read)
@@ -66,6 +67,9 @@ func (r *reading) all(input Input) (warnings []foyer.Problem, err error) {
 
 // read takes one row.
 func (r *reading) read(row *foyer.Row) error {
+	if r.ahead.failed.Load() {
+		return errStopped
+	}
 	r.counts.Rows++
 	r.problems.add(row.Problems...)
 	if len(row.Mentions) > 0 && !row.Bad {

@@ -345,6 +345,22 @@ func TestR24_DryRunSaysTheSameAndWritesNothing(t *testing.T) {
 	}
 }
 
+// TestR24_DryRunShowsWhatEachNewPersonGets holds that the changes which are shown are each person's own: entries are made one after another in the same memory.
+func TestR24_DryRunShowsWhatEachNewPersonGets(t *testing.T) {
+	f := newFixture(t)
+	dry, err := f.deliver(reconcile.Delivery{Source: f.hr, DryRun: true}, "EMAIL,TITLE\nann@x.ca,Chief\nbob@x.ca,Clerk\ndan@x.ca,Guard\n")
+	f.must(err)
+	var shown []string
+	for _, c := range dry.Tried {
+		for _, field := range c.Fields {
+			shown = append(shown, field.After)
+		}
+	}
+	if want := []string{"ann@x.ca", "Chief", "bob@x.ca", "Clerk", "dan@x.ca", "Guard"}; !slices.Equal(shown, want) {
+		t.Errorf("shown are %q, want %q", shown, want)
+	}
+}
+
 func TestR24_DryRunOfWhatIsRefusedWritesNothing(t *testing.T) {
 	f := newFixture(t)
 	before := f.dump()

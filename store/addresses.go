@@ -208,7 +208,7 @@ func (n *newAddresses) load(send func(statement) bool) {
 		rows.built(key)
 		rows.number(int64(entry))
 		rows.truth(false)
-		if rows.rows == loadRows && !flush() {
+		if rows.full() && !flush() {
 			return
 		}
 	}

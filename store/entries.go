@@ -215,7 +215,7 @@ func (w *entryEncoder) putNew(e *foyer.Entry, out *batch) {
 		}
 		w.load.begin(countNewColumns)
 		w.scratch = writeNew(w.load, e, w.scratch)
-		if w.load.rows == loadRows {
+		if w.load.full() {
 			w.flush(out)
 		}
 		return

@@ -29,11 +29,11 @@ const doors = `SELECT d.door,
 		AND NOT has_column_privilege($1::text::name, d.load, a.attnum, 'INSERT')),
 	has_table_privilege($1::text::name, d.load, 'SELECT, INSERT, UPDATE, DELETE, TRUNCATE') OR has_any_column_privilege($1::text::name, d.load, 'SELECT, UPDATE') OR has_column_privilege($1::text::name, d.load, 'org', 'INSERT'),
 	COALESCE((SELECT string_agg(r.granted || ' to ' || CASE WHEN r.grantee = 0 THEN 'PUBLIC' ELSE r.grantee::regrole::text END, ', ') FROM (
-		SELECT x.privilege_type AS granted, x.grantee FROM pg_class c, aclexplode(c.relacl) x WHERE c.oid = d.load
+		SELECT x.privilege_type AS granted, x.grantee FROM pg_class c, aclexplode(COALESCE(c.relacl, acldefault('r', c.relowner))) x WHERE c.oid = d.load
 		UNION ALL SELECT x.privilege_type || ' (' || a.attname || ')', x.grantee FROM pg_attribute a, aclexplode(a.attacl) x WHERE a.attrelid = d.load AND NOT (x.privilege_type = 'INSERT' AND a.attname <> 'org')
 	) r WHERE CASE WHEN r.grantee = 0 THEN true ELSE pg_has_role($1::text::name, r.grantee, 'USAGE') END), 'a right on all tables, such as pg_read_all_data'),
 	NOT EXISTS (SELECT 1 FROM pg_attrdef f JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum
-		WHERE f.adrelid = d.load AND a.attname = 'org' AND pg_get_expr(f.adbin, f.adrelid) LIKE 'NULLIF(NULLIF(current\_setting(''foyer.org''%')
+		WHERE f.adrelid = d.load AND a.attname = 'org' AND pg_get_expr(f.adbin, f.adrelid) = 'NULLIF(NULLIF(current_setting(''foyer.org''::text, true), ''*''::text), ''''::text)')
 	FROM (SELECT ` + loadSchema + ` || '.' || t AS door, to_regclass(` + loadSchema + ` || '.' || t)::oid AS load, to_regclass(t)::oid AS below FROM unnest($2::text[]) AS t) AS d ORDER BY d.door`
 
 // queryer is a connection, or a transaction.
@@ -83,8 +83,11 @@ func (p *params) text(v string)  { *p = append(*p, v) }
 func (p *params) built(v []byte) { *p = append(*p, string(v)) }
 func (p *params) number(v int64) { *p = append(*p, v) }
 
-// loadRows is how many rows of a person go in at once. What COPY prepares for each of them is worth a millisecond.
-const loadRows = 10000
+// How many rows of people go in at once, unless they are long. What COPY prepares each time takes a millisecond or two.
+const (
+	loadRows  = 10000
+	loadBytes = 4 << 20
+)
 
 // load is rows as COPY has them in its binary form (PostgreSQL's manual, COPY, Binary Format).
 type load struct {
@@ -119,6 +122,9 @@ func (l *load) number(v int64) {
 	l.data = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(l.data, 8), uint64(v))
 }
 
+// full tells whether the rows are to go in.
+func (l *load) full() bool { return l.rows == loadRows || len(l.data) >= loadBytes }
+
 // truth writes a column of type smallint, 0 or 1.
 func (l *load) truth(v bool) {
 	l.data = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint32(l.data, 2), uint16(flag(v)))
@@ -138,7 +144,7 @@ func (t *txn) load(into string, l *load) (rows int64, err error) {
 		return err
 	})
 	if err != nil {
-		return 0, err // the driver may still be reading
+		return 0, errors.Join(t.ctx.Err(), err) // the driver may still be reading
 	}
 	l.rows = 0
 	loads.Put(l)

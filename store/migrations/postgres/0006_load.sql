@@ -17,6 +17,7 @@ BEGIN
   IF to_regnamespace(quote_ident(doors)) IS NULL THEN
     EXECUTE format('CREATE SCHEMA %I', doors);
   END IF;
+  EXECUTE format('COMMENT ON SCHEMA %I IS %L', doors, 'Foyer: the way in for COPY. Dropping a table of it drops the one with the rows: detach that first.');
   FOREACH rows IN ARRAY ARRAY['entry', 'address', 'change_chunk']::regclass[] LOOP
     SELECT format('%I.%I', doors, relname) INTO door FROM pg_class WHERE oid = rows;
     EXECUTE format('CREATE TABLE %s (LIKE %s INCLUDING DEFAULTS) PARTITION BY LIST (org)', door, rows);
