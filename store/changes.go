@@ -353,8 +353,7 @@ type changeEncoder struct {
 	first   foyer.EntryID
 	count   int
 	lines   []byte
-	chunks  params // complete, and not handed over yet, for SQLite
-	load    *load  // the same for PostgreSQL; nil: there are none
+	load    *load // chunks that are not handed over yet, to PostgreSQL; nil: there are none
 }
 
 func (w *changeEncoder) put(c *foyer.Change, out *batch) {
@@ -376,33 +375,25 @@ func (w *changeEncoder) flush(out *batch) {
 			w.load = newLoad()
 		}
 		w.load.begin(3)
-		w.write(w.load)
+		w.load.number(int64(w.run))
+		w.load.number(int64(w.first))
+		w.load.built(w.lines)
 		if w.load.rows == maxChunkChanges {
 			w.send(out)
 		}
 	} else {
-		w.chunks.text(string(w.org))
-		w.write(&w.chunks)
-		w.send(out)
+		out.statements = append(out.statements, statement{query: `INSERT INTO change_chunk (org, run, first, changes) VALUES (?, ?, ?, ?)`,
+			args: []any{string(w.org), int64(w.run), int64(w.first), string(w.lines)}})
 	}
 	w.count, w.lines = 0, w.lines[:0]
-}
-
-func (w *changeEncoder) write(row rowWriter) {
-	row.number(int64(w.run))
-	row.number(int64(w.first))
-	row.built(w.lines)
 }
 
 // send hands over the chunks that wait.
 func (w *changeEncoder) send(out *batch) {
 	if w.load != nil {
 		out.statements = append(out.statements, statement{query: loadChanges, load: w.load})
+		w.load = nil
 	}
-	if len(w.chunks) > 0 {
-		out.statements = append(out.statements, statement{query: `INSERT INTO change_chunk (org, run, first, changes) VALUES ` + values(1, 4), args: w.chunks})
-	}
-	w.load, w.chunks = nil, nil
 }
 
 // Changes calls yield for each entry that a run changed, by ascending id, until it returns an error.

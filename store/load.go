@@ -50,12 +50,11 @@ func (l *load) begin(columns int) {
 	l.data = binary.BigEndian.AppendUint16(l.data, uint16(columns))
 }
 
-func (l *load) text(v string) {
-	l.data = append(binary.BigEndian.AppendUint32(l.data, uint32(len(v))), v...)
-}
+func (l *load) text(v string)  { l.data = appendSized(l.data, v) }
+func (l *load) built(v []byte) { l.data = appendSized(l.data, v) }
 
-func (l *load) built(v []byte) {
-	l.data = append(binary.BigEndian.AppendUint32(l.data, uint32(len(v))), v...)
+func appendSized[T string | []byte](b []byte, v T) []byte {
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(v))), v...)
 }
 
 func (l *load) number(v int64) {
